@@ -1,0 +1,55 @@
+"""Which database server does this pytest run talk to?
+
+Django's settings name it, and pytest-django loads them before any conftest: hence a plugin, loaded by ``-p``.
+The vendor is ``TESTAPP_VENDOR``; a server that ``DATABASE_SERVER_URL`` names is used, otherwise one is started.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack
+
+import pytest
+
+from testapp.servers import DATABASE_SERVERS
+from testapp.servers.process import ServerMissing
+from tests.servers import in_ci
+
+#: Makes the settings add ``oracle``: one plain database of the same vendor that holds all tables.
+os.environ["TESTAPP_ORACLE"] = "1"
+
+_servers = ExitStack()
+atexit.register(_servers.close)  # also when pytest ends before it is configured
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests() -> Generator[None]:
+    """Start the server before pytest-django loads the settings, which name it."""
+    vendor = os.environ.get("TESTAPP_VENDOR", "sqlite")
+    if vendor != "sqlite" and not os.environ.get("DATABASE_SERVER_URL"):
+        os.environ["DATABASE_SERVER_URL"] = _start(vendor)
+    return (yield)
+
+
+def pytest_report_header() -> str:
+    vendor = os.environ.get("TESTAPP_VENDOR", "sqlite")
+    return f"vendor: {vendor} {os.environ.get('DATABASE_SERVER_URL', '')}".rstrip()
+
+
+def pytest_unconfigure() -> None:
+    """Stop the server that this run started."""
+    _servers.close()
+
+
+def _start(vendor: str) -> str:
+    if vendor not in DATABASE_SERVERS:
+        raise pytest.UsageError(f"TESTAPP_VENDOR is {vendor!r}; choose one of sqlite, {', '.join(DATABASE_SERVERS)}.")
+    try:
+        return _servers.enter_context(DATABASE_SERVERS[vendor]())
+    except ServerMissing as missing:
+        outcome = "and CI needs it" if in_ci() else "skipped"
+        sys.stderr.write(f"{missing} Tests on {vendor}: {outcome}.\n")
+        sys.exit(1 if in_ci() else 0)
