@@ -7,10 +7,12 @@ The vendor is ``TESTAPP_VENDOR``; a server that ``DATABASE_SERVER_URL`` names is
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack
+from typing import Final, NoReturn
 
 import pytest
 
@@ -20,6 +22,9 @@ from tests.servers import in_ci
 
 #: Makes the settings add ``oracle``: one plain database of the same vendor that holds all tables.
 os.environ["TESTAPP_ORACLE"] = "1"
+
+#: The module through which Django talks to each vendor.
+DRIVERS: Final = {"postgresql": "psycopg", "mysql": "MySQLdb"}
 
 _servers = ExitStack()
 atexit.register(_servers.close)  # also when pytest ends before it is configured
@@ -47,9 +52,15 @@ def pytest_unconfigure() -> None:
 def _start(vendor: str) -> str:
     if vendor not in DATABASE_SERVERS:
         raise pytest.UsageError(f"TESTAPP_VENDOR is {vendor!r}; choose one of sqlite, {', '.join(DATABASE_SERVERS)}.")
+    if importlib.util.find_spec(DRIVERS[vendor]) is None:
+        _leave(f"The module {DRIVERS[vendor]} is not installed.", vendor)
     try:
         return _servers.enter_context(DATABASE_SERVERS[vendor]())
     except ServerMissing as missing:
-        outcome = "and CI needs it" if in_ci() else "skipped"
-        sys.stderr.write(f"{missing} Tests on {vendor}: {outcome}.\n")
-        sys.exit(1 if in_ci() else 0)
+        _leave(str(missing), vendor)
+
+
+def _leave(reason: str, vendor: str) -> NoReturn:
+    """End the run for *reason*: well at home, where a server may be missing, and badly in CI, where it must not."""
+    sys.stderr.write(f"{reason} The tests on {vendor} are {'missing, and CI needs them' if in_ci() else 'skipped'}.\n")
+    sys.exit(1 if in_ci() else 0)
