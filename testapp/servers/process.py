@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 #: How long a server may take to answer its first question, in seconds. A loaded machine needs a few.
 START_SECONDS = 60.0
@@ -93,23 +94,22 @@ class Home:
             _stop(process, stop_signal)
 
     def can_reach(self, path: Path) -> bool:
-        """Say whether the account may enter every directory on the way to *path*."""
-        if self.account is None:
-            return True
-        return all(self._may_enter(parent.stat()) for parent in path.resolve().parents)
+        """Say whether the account may enter the directory *path*, and every one on the way to it."""
+        whole = path.resolve()
+        return self.account is None or all(self._may_enter(step.stat()) for step in (whole, *whole.parents))
 
     def _may_enter(self, directory: os.stat_result) -> bool:
         owns_it = self.account is not None and directory.st_uid == self.account.pw_uid
         return bool(directory.st_mode & (0o100 if owns_it else 0o001))
 
     def _popen(
-        self, command: tuple[str | Path, ...], *, stdout: object, stdin: int = subprocess.DEVNULL
+        self, command: tuple[str | Path, ...], *, stdout: int | IO[bytes], stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [str(word) for word in command],
             cwd=self.directory,
             stdin=stdin,
-            stdout=stdout,  # type: ignore[arg-type]
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             user=self.account and self.account.pw_uid,
             group=self.account and self.account.pw_gid,
