@@ -1,0 +1,114 @@
+"""What do the settings of this process say?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from types import MappingProxyType
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from shardkit.conf.problems import problems
+from shardkit.conf.shapes import (
+    DEFAULT_ID_BLOCK,
+    DEFAULT_LOOKUP_CACHE,
+    DEFAULT_MIGRATE_WORKERS,
+    Problem,
+    placement_in,
+    replicas_in,
+    shape_problems,
+    shards_in,
+)
+from shardkit.errors import SettingsInvalid
+from shardkit.topology.names import DEFAULT_BUCKETS, Alias
+from shardkit.topology.nodes import Topology
+
+#: Settings that `get_settings` depends on.
+WATCHED: Final = frozenset({"SHARDKIT", "DATABASES"})
+#: Called after `get_settings` has forgotten what it read: caches of what follows from the settings are cleared here.
+settings_reset: Final[list[Callable[[], object]]] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """SHARDKIT, read and complete."""
+
+    topology: Topology = field(default_factory=Topology)
+    buckets: int = DEFAULT_BUCKETS
+    #: An app or ``app.model``, in lower case, to the alias that holds its tables.
+    placement: Mapping[str, Alias] = field(default_factory=lambda: MappingProxyType({}))
+    #: The replicas of each primary that has some, be it a shard, a placed database or the default one.
+    replicas: Mapping[Alias, tuple[Alias, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    id_block: int = DEFAULT_ID_BLOCK
+    lookup_cache: str = DEFAULT_LOOKUP_CACHE
+    migrate_workers: int = DEFAULT_MIGRATE_WORKERS
+
+    @property
+    def active(self) -> bool:
+        """Say whether there are shards; without them every model is plain Django on one database."""
+        return bool(self.topology.shards)
+
+    @cached_property
+    def placed_aliases(self) -> frozenset[Alias]:
+        """The aliases that SHARDKIT["PLACEMENT"] names."""
+        return frozenset(self.placement.values())
+
+    @cached_property
+    def replica_aliases(self) -> frozenset[Alias]:
+        """Every alias that nothing may be written to."""
+        return frozenset(name for names in self.replicas.values() for name in names)
+
+
+def read_settings(raw: Mapping[str, Any]) -> Settings:
+    """Build the settings from *raw*, the value of SHARDKIT, or raise `SettingsInvalid`."""
+    for problem in shape_problems(raw):
+        raise SettingsInvalid(problem.id, problem.fact, problem.hint)
+    return Settings(
+        topology=Topology(shards=shards_in(raw)),
+        buckets=raw.get("BUCKETS", DEFAULT_BUCKETS),
+        placement=MappingProxyType(placement_in(raw)),
+        replicas=MappingProxyType(replicas_in(raw)),
+        id_block=raw.get("ID_BLOCK", DEFAULT_ID_BLOCK),
+        lookup_cache=raw.get("LOOKUP_CACHE", DEFAULT_LOOKUP_CACHE),
+        migrate_workers=raw.get("MIGRATE_WORKERS", DEFAULT_MIGRATE_WORKERS),
+    )
+
+
+@cache
+def get_settings() -> Settings:
+    """Return what the settings of this process say; the answer is kept until a test overrides them."""
+    return read_settings(_raw())
+
+
+def current_problems() -> list[Problem]:
+    """List what is wrong with the settings of this process."""
+    return problems(_raw(), settings.DATABASES, routers=set(_router_names()), caches=settings.CACHES)
+
+
+def _raw() -> Any:
+    """Return the value of SHARDKIT; empty where there is none."""
+    value = getattr(settings, "SHARDKIT", None)
+    return {} if value is None else value
+
+
+def _router_names() -> Iterator[str]:
+    """Name the classes, and their base classes, of the routers in the settings."""
+    for router in settings.DATABASE_ROUTERS:
+        kind = import_string(router) if isinstance(router, str) else type(router)
+        for ancestor in getattr(kind, "__mro__", ()):
+            yield f"{ancestor.__module__}.{ancestor.__qualname__}"
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    """Forget what was read when a test overrides a setting."""
+    if setting in WATCHED:
+        get_settings.cache_clear()
+        for reset in settings_reset:
+            reset()
+
+
+setting_changed.connect(_forget, dispatch_uid="shardkit.conf")

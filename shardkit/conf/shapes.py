@@ -1,0 +1,180 @@
+"""What does the SHARDKIT dictionary say, before anybody asks whether it is true?
+
+Pure: reads a dictionary. `shape_problems` first; what it lets pass, the other functions read without an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shardkit.topology.names import DEFAULT_BUCKETS, MAX_BUCKETS, Alias, ShardId
+from shardkit.topology.nodes import Shard
+
+#: Every key that SHARDKIT may have.
+KNOWN_KEYS: Final = ("SHARDS", "REPLICAS", "PLACEMENT", "BUCKETS", "ID_BLOCK", "LOOKUP_CACHE", "MIGRATE_WORKERS")
+#: How many ids a process takes from the catalog at a time; what it has not used when it ends is lost.
+DEFAULT_ID_BLOCK: Final = 1000
+#: How many databases `migrate_shards` works on at once.
+DEFAULT_MIGRATE_WORKERS: Final = 4
+#: The cache of lookups, a key of ``settings.CACHES``.
+DEFAULT_LOOKUP_CACHE: Final = "default"
+
+SHARD_FORMS: Final = (
+    'Write a list of aliases, {name: alias}, or {name: {"primary": alias, "replicas": [alias, …]}}; '
+    "an alias is a key of DATABASES."
+)
+#: An app label, or an app label and a model name.
+PLACEMENT_KEY: Final = re.compile(r"\w+(\.\w+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the settings: a stable check id, the fact, and the remedy."""
+
+    id: str
+    fact: str
+    hint: str
+
+
+def shape_problems(raw: object) -> list[Problem]:
+    """List what cannot be understood in *raw*, the value of SHARDKIT. Nothing can go on with any of these."""
+    if not isinstance(raw, Mapping):
+        return [Problem("shardkit.E001", f"SHARDKIT is a {type(raw).__name__}.", "Make it a dictionary.")]
+    found: list[Problem] = []
+    for part in (_shards_shape, _placement_shape, _replicas_shape, _numbers, _repeated_placements):
+        found.extend(part(raw))
+    return found
+
+
+def shards_in(raw: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """Read SHARDKIT["SHARDS"] in any of its three forms."""
+    given = raw.get("SHARDS") or {}
+    if not isinstance(given, Mapping):
+        given = {alias: alias for alias in given}
+    return tuple(_shard(name, entry) for name, entry in given.items())
+
+
+def placement_in(raw: Mapping[str, Any]) -> dict[str, Alias]:
+    """Read SHARDKIT["PLACEMENT"]: an app or ``app.model``, in lower case, to its alias."""
+    return {key.lower(): Alias(alias) for key, alias in (raw.get("PLACEMENT") or {}).items()}
+
+
+def replicas_in(raw: Mapping[str, Any]) -> dict[Alias, tuple[Alias, ...]]:
+    """Read the replicas of every primary: those of SHARDKIT["REPLICAS"] and those of the shards."""
+    replicas = {Alias(alias): tuple(map(Alias, names)) for alias, names in (raw.get("REPLICAS") or {}).items()}
+    for shard in shards_in(raw):
+        replicas[shard.primary] = (*replicas.get(shard.primary, ()), *shard.replicas)
+    return {alias: names for alias, names in replicas.items() if names}
+
+
+def _shard(name: str, entry: str | Mapping[str, Any]) -> Shard:
+    """Read one entry of SHARDKIT["SHARDS"]."""
+    if isinstance(entry, str):
+        return Shard(name=ShardId(name), primary=Alias(entry))
+    return Shard(
+        name=ShardId(name), primary=Alias(entry["primary"]), replicas=tuple(map(Alias, entry.get("replicas") or ()))
+    )
+
+
+def _is_name(value: object) -> bool:
+    """Say whether *value* can name something."""
+    return isinstance(value, str) and bool(value)
+
+
+def _are_names(value: object) -> bool:
+    """Say whether *value* is a list of names."""
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_name, value))
+
+
+def _is_shard_entry(entry: object) -> bool:
+    """Say whether *entry* is an alias, or a dictionary with a primary and perhaps replicas."""
+    if not isinstance(entry, Mapping):
+        return _is_name(entry)
+    return (
+        entry.keys() <= {"primary", "replicas"}
+        and _is_name(entry.get("primary"))
+        and _are_names(entry.get("replicas") or ())
+    )
+
+
+def _shards_shape(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find what cannot be a list of shards."""
+    given = raw.get("SHARDS") or {}
+    if isinstance(given, Mapping):
+        for name, entry in given.items():
+            if not (_is_name(name) and _is_shard_entry(entry)):
+                yield Problem("shardkit.E003", f"SHARDKIT['SHARDS'][{name!r}] cannot be read as a shard.", SHARD_FORMS)
+    elif not _are_names(given):
+        yield Problem("shardkit.E003", "SHARDKIT['SHARDS'] cannot be read as shards.", SHARD_FORMS)
+
+
+def _placement_shape(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find what cannot be a placement of an app or a model."""
+    given = raw.get("PLACEMENT") or {}
+    hint = 'Write {"app": alias} or {"app.Model": alias}; an alias is a key of DATABASES.'
+    if not isinstance(given, Mapping):
+        yield Problem("shardkit.E004", f"SHARDKIT['PLACEMENT'] is a {type(given).__name__}.", hint)
+        return
+    for key, alias in given.items():
+        if not (isinstance(key, str) and PLACEMENT_KEY.fullmatch(key) and _is_name(alias)):
+            yield Problem("shardkit.E004", f"SHARDKIT['PLACEMENT'][{key!r}] cannot be read as a placement.", hint)
+
+
+def _replicas_shape(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find what cannot be a list of replicas."""
+    given = raw.get("REPLICAS") or {}
+    if not isinstance(given, Mapping) or not all(_is_name(alias) and _are_names(given[alias]) for alias in given):
+        yield Problem(
+            "shardkit.E005",
+            "SHARDKIT['REPLICAS'] cannot be read as replicas.",
+            'Write {"default": [alias, …]}; a shard\'s replicas stand with the shard in SHARDKIT["SHARDS"].',
+        )
+
+
+def _is_whole(value: object, *, lowest: int, highest: float) -> bool:
+    """Say whether *value* is an integer, not a boolean, between *lowest* and *highest*."""
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest
+
+
+def _numbers(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find values that are not the number, or the name, that they have to be."""
+    rules: tuple[tuple[str, str, object, Callable[[object], bool], str], ...] = (
+        ("shardkit.E006", "BUCKETS", DEFAULT_BUCKETS, _is_bucket_count, f"a whole number from 1 to {MAX_BUCKETS}"),
+        ("shardkit.E007", "ID_BLOCK", DEFAULT_ID_BLOCK, _is_positive, "a whole number above 0"),
+        ("shardkit.E007", "MIGRATE_WORKERS", DEFAULT_MIGRATE_WORKERS, _is_positive, "a whole number above 0"),
+        ("shardkit.E022", "LOOKUP_CACHE", DEFAULT_LOOKUP_CACHE, _is_name, "a key of CACHES"),
+    )
+    for check_id, key, default, is_right, wanted in rules:
+        value = raw.get(key, default)
+        if not is_right(value):
+            yield Problem(check_id, f"SHARDKIT[{key!r}] is {value!r}.", f"Make it {wanted}.")
+
+
+def _is_bucket_count(value: object) -> bool:
+    """Say whether a cluster can have *value* buckets."""
+    return _is_whole(value, lowest=1, highest=MAX_BUCKETS)
+
+
+def _is_positive(value: object) -> bool:
+    """Say whether *value* is a whole number above zero."""
+    return _is_whole(value, lowest=1, highest=float("inf"))
+
+
+def _repeated_placements(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find apps and models that are placed twice, spelled differently."""
+    given = raw.get("PLACEMENT") or {}
+    if not isinstance(given, Mapping):
+        return
+    spellings = [key for key in given if isinstance(key, str)]
+    for key, times in Counter(map(str.lower, spellings)).items():
+        if times > 1:
+            both = " and ".join(repr(spelling) for spelling in spellings if spelling.lower() == key)
+            yield Problem(
+                "shardkit.E008",
+                f"SHARDKIT['PLACEMENT'] places one thing twice: {both}.",
+                "Keep one of them: labels are compared without regard to case.",
+            )

@@ -1,0 +1,231 @@
+"""Which databases does the environment describe?
+
+One call in the settings of a project::
+
+    DATABASES, SHARDKIT = shardkit.from_env(environ.Env())
+
+================================  ==========================================================================
+DATABASE_URL                      the database of the alias ``default``
+SHARD_URLS                        ``shard_0``, ``shard_1``, …, separated by commas
+SHARD_<NAME>_URL                  one shard, its alias the name in lower case (``SHARD_0_URL``: ``shard_0``)
+SHARD_<NAME>_REPLICA_URLS         its replicas, ``<alias>_replica_0``, …
+DATABASE_REPLICA_URLS             the replicas of ``default``
+DATABASE_<NAME>_URL               a placed database, its alias the name in lower case
+DATABASE_<NAME>_REPLICA_URLS      its replicas
+SHARDKIT_PLACEMENT                ``auditlog=audit,blog.Post=blog``
+SHARDKIT_BUCKETS                  and ``_ID_BLOCK``, ``_LOOKUP_CACHE``, ``_MIGRATE_WORKERS``: as in SHARDKIT
+SHARDKIT_HOME                     the directory of the embedded cluster
+================================  ==========================================================================
+
+With neither a database nor a shard in the environment there is an embedded cluster: SQLite files in SHARDKIT_HOME, or
+in ``.shardkit`` under the current directory, which is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import environ
+
+from shardkit.conf.databases import logical_engine
+from shardkit.errors import EnvironmentInvalid
+from shardkit.topology.names import LOGICAL
+
+Config = dict[str, Any]
+
+#: How many shards the embedded cluster has.
+EMBEDDED_SHARDS: Final = 4
+#: How long an SQLite writer waits for another one, in seconds.
+EMBEDDED_TIMEOUT_SECONDS: Final = 20
+#: Readers and a writer do not wait for each other; a commit survives a crash of the process, not of the machine.
+EMBEDDED_INIT_COMMAND: Final = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+
+#: A comma between two URLs, and none between the hosts inside one.
+BETWEEN_URLS: Final = re.compile(r"\s*,\s*(?=[\w.+-]+://)")
+NAMED_URL: Final = re.compile(r"(?P<kind>SHARD|DATABASE)_(?P<name>\w+)_URL")
+REPLICA_URLS: Final = re.compile(r"(?P<kind>SHARD|DATABASE)_((?P<name>\w+)_)?REPLICA_URLS")
+#: One letter less than the variable that is meant, and it would be a database called "replica".
+MISSPELLED: Final = re.compile(r"SHARD_URL|(SHARD|DATABASE)_(\w+_)?REPLICA_URL")
+NUMBERS: Final = ("BUCKETS", "ID_BLOCK", "MIGRATE_WORKERS")
+OPTION_VARIABLES: Final = tuple(f"SHARDKIT_{key}" for key in (*NUMBERS, "LOOKUP_CACHE", "PLACEMENT", "HOME"))
+
+
+def from_env(env: environ.Env, *, placed: Sequence[str] = ()) -> tuple[dict[str, Config], Config]:
+    """Return DATABASES and SHARDKIT as the environment describes them.
+
+    *placed* are the databases that models of the project name: the embedded cluster gets a file for each, and
+    elsewhere each needs its DATABASE_<NAME>_URL.
+    """
+    return _Reader(env, placed).read()
+
+
+class _Reader:
+    """Reads one environment into DATABASES and SHARDKIT."""
+
+    def __init__(self, env: environ.Env, placed: Sequence[str]) -> None:
+        self.env = env
+        prefix = env.prefix or ""
+        ours = (f"{prefix}SHARD", f"{prefix}DATABASE_")
+        self.set = sorted(
+            (name.removeprefix(prefix) for name in env.ENVIRON if name.startswith(ours) and env.ENVIRON[name]),
+            key=_natural,
+        )
+        self.placed = placed
+        self.databases: dict[str, Config] = {}
+        self.shards: list[str] = []
+        self.replicas: dict[str, list[str]] = {}
+
+    def read(self) -> tuple[dict[str, Config], Config]:
+        """Read all of it."""
+        self._refuse_misspelled()
+        options = dict(self._options())
+        self._read_primaries()
+        if not (self.shards or LOGICAL in self.databases):
+            self._embed([*self.placed, *options.get("PLACEMENT", {}).values()])
+        self._require(options)
+        self._read_replicas()
+        if self.shards:
+            self.databases[LOGICAL].update(logical_engine(self.databases[LOGICAL]))
+        return self.databases, {**self._topology(), **options}
+
+    def _refuse_misspelled(self) -> None:
+        """Name variables that are almost one of ours: a wrong bucket count could never be corrected later."""
+        for name in self.set:
+            near = [f"{name}S"] if MISSPELLED.fullmatch(name) else []
+            if name.startswith("SHARDKIT_") and name not in OPTION_VARIABLES:
+                near = get_close_matches(name, OPTION_VARIABLES, n=1, cutoff=0.85)
+            if near:
+                raise EnvironmentInvalid(name, "is not a variable of shardkit", f"Did you mean {near[0]}?")
+
+    def _options(self) -> Iterator[tuple[str, Any]]:
+        """Read what is neither a database nor a shard."""
+        for key in NUMBERS:
+            variable = f"SHARDKIT_{key}"
+            if variable in self.set:
+                try:
+                    yield key, self.env.int(variable)
+                except ValueError:
+                    raise EnvironmentInvalid(variable, "is not a whole number", "Write digits only.") from None
+        if "SHARDKIT_LOOKUP_CACHE" in self.set:
+            yield "LOOKUP_CACHE", self.env.str("SHARDKIT_LOOKUP_CACHE")
+        if "SHARDKIT_PLACEMENT" in self.set:
+            yield "PLACEMENT", dict(self._placements(self.env.str("SHARDKIT_PLACEMENT")))
+
+    def _placements(self, text: str) -> Iterator[tuple[str, str]]:
+        """Read ``auditlog=audit,blog.Post=blog``."""
+        for part in filter(None, map(str.strip, text.split(","))):
+            key, equals, alias = (word.strip() for word in part.partition("="))
+            if not (key and equals and alias):
+                raise EnvironmentInvalid(
+                    "SHARDKIT_PLACEMENT", f"has {part!r}", "Write app=alias or app.Model=alias, separated by commas."
+                )
+            yield key, alias.lower()
+
+    def _read_primaries(self) -> None:
+        """Read every database that takes writes."""
+        if "DATABASE_URL" in self.set:
+            self._add("DATABASE_URL", LOGICAL, self.env.str("DATABASE_URL"))
+        if "SHARD_URLS" in self.set:
+            for number, url in enumerate(self._urls("SHARD_URLS")):
+                self._add_shard("SHARD_URLS", f"shard_{number}", url)
+        for variable in self.set:
+            if (match := NAMED_URL.fullmatch(variable)) is None:
+                continue
+            if match["kind"] == "SHARD":
+                self._add_shard(variable, _shard_alias(match["name"]), self.env.str(variable))
+            else:
+                self._add(variable, match["name"].lower(), self.env.str(variable))
+
+    def _add_shard(self, variable: str, alias: str, url: str) -> None:
+        """Add one shard."""
+        self._add(variable, alias, url)
+        self.shards.append(alias)
+
+    def _add(self, variable: str, alias: str, url: str) -> None:
+        """Add one database."""
+        if alias in self.databases or (alias == LOGICAL and variable != "DATABASE_URL"):
+            raise EnvironmentInvalid(variable, f"describes {alias!r} a second time", "Give it another name.")
+        self.databases[alias] = self._parse(variable, url)
+
+    def _parse(self, variable: str, url: str) -> Config:
+        """Parse one URL; it may hold a password, so no message repeats it."""
+        hint = "Write postgres://user:password@host:port/name, mysql://… or sqlite:////path."
+        if "://" not in url:
+            raise EnvironmentInvalid(variable, "is not the URL of a database", hint)
+        try:
+            return dict(self.env.db_url_config(url))
+        except ValueError:
+            raise EnvironmentInvalid(variable, "cannot be read as the URL of a database", hint) from None
+
+    def _urls(self, variable: str) -> list[str]:
+        """Split a list of URLs."""
+        return BETWEEN_URLS.split(self.env.str(variable).strip().rstrip(","))
+
+    def _embed(self, placed: Sequence[str]) -> None:
+        """Describe an SQLite file for `default`, for each shard, and for each of *placed* that has no URL."""
+        home = Path(self.env.str("SHARDKIT_HOME") if "SHARDKIT_HOME" in self.set else ".shardkit").absolute()
+        home.mkdir(parents=True, exist_ok=True)
+        self.shards = [f"shard_{number}" for number in range(EMBEDDED_SHARDS)]
+        self.databases = {LOGICAL: _embedded(home, LOGICAL), **self.databases}
+        for alias in (*self.shards, *placed):
+            # A writer that had begun as a reader could not wait for its turn: SQLite refuses it at once. So shards
+            # begin as writers. `default` must not: a transaction there spans shards it may only read, and what
+            # allocates ids beside it on `default` would wait for the transaction that asked for them.
+            self.databases.setdefault(alias, _embedded(home, alias, transaction_mode="IMMEDIATE"))
+
+    def _require(self, options: Config) -> None:
+        """Name the variables of databases that are needed and not described."""
+        if LOGICAL not in self.databases:
+            raise EnvironmentInvalid("DATABASE_URL", "is not set, and shards are", "Set it: it holds the shard map.")
+        for alias in (*self.placed, *options.get("PLACEMENT", {}).values()):
+            if alias not in self.databases:
+                raise EnvironmentInvalid(
+                    f"DATABASE_{alias.upper()}_URL",
+                    "is not set, and models are placed there",
+                    "Set it to the URL of their database.",
+                )
+
+    def _read_replicas(self) -> None:
+        """Read the replicas; in tests each is a mirror of its primary."""
+        for variable in self.set:
+            if (match := REPLICA_URLS.fullmatch(variable)) is None:
+                continue
+            primary = _shard_alias(match["name"] or "") if match["kind"] == "SHARD" else (match["name"] or LOGICAL)
+            primary = primary.lower()
+            if primary not in self.databases or (match["kind"] == "SHARD") != (primary in self.shards):
+                raise EnvironmentInvalid(
+                    variable, f"describes replicas of {primary!r}, which is not set", "Set its primary, or remove it."
+                )
+            for number, url in enumerate(self._urls(variable)):
+                alias = f"{primary}_replica_{number}"
+                self._add(variable, alias, url)
+                self.databases[alias]["TEST"] = {"MIRROR": primary}
+                self.replicas.setdefault(primary, []).append(alias)
+
+    def _topology(self) -> Config:
+        """Return the part of SHARDKIT that names databases."""
+        shards = {name: {"primary": name, "replicas": self.replicas.pop(name, [])} for name in self.shards}
+        return ({"SHARDS": shards} if shards else {}) | ({"REPLICAS": self.replicas} if self.replicas else {})
+
+
+def _embedded(home: Path, alias: str, **options: str) -> Config:
+    """Describe one file of the embedded cluster."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(home / f"{alias}.sqlite3"),
+        "OPTIONS": {"timeout": EMBEDDED_TIMEOUT_SECONDS, "init_command": EMBEDDED_INIT_COMMAND, **options},
+    }
+
+
+def _shard_alias(name: str) -> str:
+    """Return the alias of the shard that a variable calls *name*."""
+    return f"shard_{name}" if name.isdigit() else name.lower()
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order names so that 10 comes after 9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
