@@ -1,0 +1,3 @@
+"""What do visitors see and do? Ordinary views, as for one database."""
+
+from __future__ import annotations
