@@ -1,0 +1,34 @@
+"""What happens when Django starts and after it migrates?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+from shardkit.topology.names import LOGICAL
+
+
+class ShardkitConfig(AppConfig):
+    """The app that holds the catalog and the commands."""
+
+    name = "shardkit"
+    label = "shardkit"
+    verbose_name = "shardkit"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks, and write the first shard map after the first migrate."""
+        from shardkit import checks
+
+        checks.register_all()
+        post_migrate.connect(_write_first_map, sender=self, dispatch_uid="shardkit.first_map")
+
+
+def _write_first_map(*, using: str, **_kwargs: Any) -> None:
+    from shardkit import conf
+    from shardkit.catalog import store
+
+    if using == LOGICAL and conf.get_settings().topology.shards:
+        store.create_first_map()

@@ -1,0 +1,100 @@
+"""What does the logical connection do that its vendor's connection does not?
+
+It hands out planning compilers, lets shards join its transactions, and answers for the sharded tables wherever Django
+asks one database about all of them.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from shardkit.catalog import idranges
+from shardkit.catalog.tables import IdRange, ShardMapVersion
+from shardkit.orm.compilers import compilers_over
+from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
+from shardkit.routing.transactions import JoinedTransactions
+from shardkit.topology.names import LOGICAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
+
+    from shardkit.topology.names import Alias
+
+
+class LogicalOperations:
+    """Hand out planning compilers, and leave to each shard what only it can do (a mixin of `DatabaseOperations`)."""
+
+    if TYPE_CHECKING:
+        compiler_module: str
+        connection: Any
+
+    def compiler(self, compiler_name: str) -> Any:
+        """Return the planning subclass of the vendor's compiler of that name."""
+        compilers = compilers_over(import_module(self.compiler_module))
+        return getattr(compilers, compiler_name, None) or super().compiler(compiler_name)  # type: ignore[misc]
+
+    def sql_flush(self, style: Any, tables: Iterable[str], **options: Any) -> list[str]:
+        """Flush *tables*, but keep the shard map and the ranges of ids: neither is data of the application.
+
+        Without the map no row could be placed, and a range that began again would give ids twice.
+        """
+        kept = {IdRange._meta.db_table, ShardMapVersion._meta.db_table}
+        flushed: list[str] = super().sql_flush(style, [table for table in tables if table not in kept], **options)  # type: ignore[misc]
+        return flushed
+
+    def sequence_reset_sql(self, style: Any, model_list: Sequence[type[Model]]) -> list[str]:
+        """Reset the sequences of the tables that are here; ids of sharded models come from the catalog.
+
+        What `loaddata` inserted on shards moves the catalog's range on instead.
+        """
+        here = [model for model in model_list if placement_of(model).kind in {Kind.GLOBAL, Kind.REFERENCE}]
+        for model in model_list:
+            if placement_of(model).kind is Kind.SHARDED:
+                idranges.catch_up(model)
+        statements: list[str] = super().sequence_reset_sql(style, here)  # type: ignore[misc]
+        return statements
+
+
+class LogicalConnection(JoinedTransactions):
+    """The connection of the alias `default` (a mixin of a vendor's `DatabaseWrapper`)."""
+
+    def check_constraints(self, table_names: Sequence[str] | None = None) -> None:
+        """Check *table_names* where they are; without names, `default` and the shards of this transaction."""
+        if table_names is None:
+            super().check_constraints()  # type: ignore[misc]
+            for alias in self._enlisted:
+                connections[alias].check_constraints()
+            return
+        for alias, names in _by_database(table_names).items():
+            if alias == self.alias:  # type: ignore[attr-defined]
+                super().check_constraints(names)  # type: ignore[misc]
+            else:
+                connections[alias].check_constraints(names)
+
+
+def _by_database(table_names: Sequence[str]) -> dict[Alias, list[str]]:
+    found: dict[Alias, list[str]] = {}
+    for name in table_names:
+        placement = placement_of_table(name)
+        aliases = (LOGICAL,) if placement is None else databases_of(placement.model)
+        for alias in aliases:
+            found.setdefault(alias, []).append(name)
+    return found
+
+
+@cache
+def logical_wrapper(engine: str) -> type[BaseDatabaseWrapper]:
+    """Return the `DatabaseWrapper` of the Django backend *engine* as a logical connection."""
+    base = import_module(f"{engine}.base").DatabaseWrapper
+    operations = type("DatabaseOperations", (LogicalOperations, base.ops_class), {})
+    wrapper: type[BaseDatabaseWrapper] = type(
+        "DatabaseWrapper", (LogicalConnection, base), {"ops_class": operations, "__module__": base.__module__}
+    )
+    return wrapper

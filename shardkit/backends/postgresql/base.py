@@ -1,0 +1,7 @@
+"""The engine of `default` where its database is Django's `postgresql` backend."""
+
+from __future__ import annotations
+
+from shardkit.backends.connection import logical_wrapper
+
+DatabaseWrapper = logical_wrapper("django.db.backends.postgresql")

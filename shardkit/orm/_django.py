@@ -1,0 +1,99 @@
+"""Which names of Django's insides do we lean on?
+
+Everything that is not in Django's documentation and that shardkit overrides, calls or reads is listed here with what
+it must look like, and `tests/contracts/test_django_api.py` fails by name when a Django version changes one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db.models.base import ModelBase
+from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, ROW_COUNT, SINGLE
+from django.db.models.sql.query import Query
+from django.db.models.sql.subqueries import InsertQuery, UpdateQuery
+
+__all__ = [
+    "ATTRIBUTES",
+    "CALLABLES",
+    "GET_ITERATOR_CHUNK_SIZE",
+    "MULTI",
+    "ROW_COUNT",
+    "SINGLE",
+    "InsertQuery",
+    "ModelBase",
+    "Query",
+    "UpdateQuery",
+]
+
+#: Dotted name to the parameters it must accept, in this order; more may follow.
+CALLABLES: Final[dict[str, tuple[str, ...]]] = {
+    "django.db.models.base.Model._save_table": (
+        "self",
+        "raw",
+        "cls",
+        "force_insert",
+        "force_update",
+        "using",
+        "update_fields",
+    ),
+    "django.db.models.base.Model.save_base": (
+        "self",
+        "raw",
+        "force_insert",
+        "force_update",
+        "using",
+        "update_fields",
+    ),
+    "django.db.models.base.Model.from_db": ("db", "field_names", "values"),
+    "django.db.models.base.ModelBase._prepare": ("cls",),
+    "django.db.models.fields.Field.get_pk_value_on_save": ("self", "instance"),
+    "django.db.models.query.QuerySet._combinator_query": ("self", "combinator"),
+    "django.db.models.query.QuerySet._clone": ("self",),
+    "django.db.models.query.QuerySet.bulk_create": ("self", "objs", "batch_size"),
+    "django.db.models.query.QuerySet.bulk_update": ("self", "objs", "fields", "batch_size"),
+    "django.db.models.sql.query.Query.get_compiler": ("self", "using", "connection", "elide_empty"),
+    "django.db.models.sql.compiler.SQLCompiler.__init__": ("self", "query", "connection", "using", "elide_empty"),
+    "django.db.models.sql.compiler.SQLCompiler.pre_sql_setup": ("self",),
+    "django.db.models.sql.compiler.SQLCompiler.execute_sql": ("self", "result_type", "chunked_fetch", "chunk_size"),
+    "django.db.models.sql.compiler.SQLInsertCompiler.execute_sql": ("self", "returning_fields"),
+    "django.db.models.sql.compiler.SQLUpdateCompiler.execute_sql": ("self", "result_type"),
+    "django.db.backends.base.operations.BaseDatabaseOperations.compiler": ("self", "compiler_name"),
+    "django.db.backends.base.operations.BaseDatabaseOperations.sql_flush": ("self", "style", "tables"),
+    "django.db.backends.base.operations.BaseDatabaseOperations.sequence_reset_sql": ("self", "style", "model_list"),
+    "django.db.backends.base.base.BaseDatabaseWrapper.savepoint": ("self",),
+    "django.db.backends.base.base.BaseDatabaseWrapper.savepoint_rollback": ("self", "sid"),
+    "django.db.backends.base.base.BaseDatabaseWrapper.savepoint_commit": ("self", "sid"),
+    "django.db.backends.base.base.BaseDatabaseWrapper.commit": ("self",),
+    "django.db.backends.base.base.BaseDatabaseWrapper.rollback": ("self",),
+    "django.db.backends.base.base.BaseDatabaseWrapper.check_constraints": ("self", "table_names"),
+    "django.db.transaction.Atomic": ("using", "savepoint", "durable"),
+}
+
+#: Dotted name of a class to the attributes that an instance must have.
+ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
+    "django.db.models.sql.query.Query": (
+        "alias_map",
+        "alias_refcount",
+        "annotation_select",
+        "annotations",
+        "combinator",
+        "combined_queries",
+        "default_ordering",
+        "distinct",
+        "distinct_fields",
+        "extra",
+        "extra_order_by",
+        "extra_tables",
+        "group_by",
+        "high_mark",
+        "low_mark",
+        "order_by",
+        "select",
+        "select_for_update",
+        "select_related",
+        "where",
+    ),
+    "django.db.models.sql.compiler.SQLCompiler": ("annotation_col_map", "col_count", "klass_info", "select"),
+    "django.db.models.query.QuerySet": ("_db", "_for_write", "_hints"),
+}

@@ -1,0 +1,57 @@
+"""From which shard did this row come, when the query went to the logical database?
+
+Django hands the alias of a queryset to `Model.from_db` for each row. The alias handed out here is `default` to
+everybody, and remembers the shard whose rows are being read at this moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections
+
+from shardkit import conf
+from shardkit.routing.transactions import JoinedTransactions
+from shardkit.topology.names import LOGICAL, Alias
+
+if TYPE_CHECKING:
+    from django.db.models.base import ModelState
+
+
+class LogicalAlias(str):
+    """The alias `default`, with the shard of the row that is being read."""
+
+    __slots__ = ("shard_alias",)
+    shard_alias: Alias | None
+
+    def __new__(cls) -> LogicalAlias:
+        """Make an alias that has read no row yet."""
+        self = super().__new__(cls, LOGICAL)
+        self.shard_alias = None
+        return self
+
+
+def tag(using: Any, alias: Alias | None) -> None:
+    """Let *using* remember that the rows from here on come from *alias*."""
+    if type(using) is LogicalAlias:
+        using.shard_alias = alias
+
+
+def settle(state: ModelState, db: str | None) -> None:
+    """Note in the *state* of an instance that was read through *db* where it lives.
+
+    Its database is the logical one, whichever shard it came from: Django asks `_state.db` for the database of *related*
+    rows, and those may be anywhere.
+    """
+    if type(db) is LogicalAlias:
+        state.db = LOGICAL
+        if db.shard_alias is not None:
+            state.shard_alias = db.shard_alias  # type: ignore[attr-defined]
+    elif db in conf.get_settings().topology.by_primary:
+        state.db = LOGICAL
+        state.shard_alias = db  # type: ignore[attr-defined]
+
+
+def is_routing() -> bool:
+    """Say whether `default` is the logical connection of a cluster, and not one plain database."""
+    return isinstance(connections[LOGICAL], JoinedTransactions)

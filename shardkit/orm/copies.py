@@ -1,0 +1,150 @@
+"""How does a write to a reference model reach every copy?
+
+The logical database is written first, and the shards in the same transaction. What only a database can evaluate
+(``Now()``, ``Random()``, a column's database default) is evaluated once, there, and the result is copied: the copies
+must not differ.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import models, transaction
+from django.db.models.constants import OnConflict
+from django.db.models.expressions import Func, RawSQL
+from django.db.models.sql.where import ExtraWhere
+
+from shardkit.errors import CrossDatabaseQuery
+from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery
+from shardkit.orm.planning import Local, as_select, plan_of_write, refuse
+from shardkit.routing import owners
+from shardkit.routing.expressions import dissect, tables, walk
+from shardkit.routing.registry import Kind, placement_of, placement_of_table
+from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+#: What two databases may evaluate differently.
+_EVALUATED: Final = (Func, RawSQL, ExtraWhere)
+#: How many rows one statement copies.
+_COPY_BATCH: Final = 100
+
+
+def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
+    """Repeat an INSERT that was done on the logical database on every shard, with the primary keys it gave."""
+    model, objects = query.get_meta().model, query.objs
+    pk = model._meta.pk
+    returned = [field.attname for field in returning_fields or ()]
+    if pk.attname in returned:
+        for instance, row in zip(objects, rows, strict=True):
+            setattr(instance, pk.attname, row[returned.index(pk.attname)])
+    if any(instance.pk is None for instance in objects):
+        _require_plain_ignore(query)
+        _copy_missing(model)
+    elif query.on_conflict is None and _evaluates(query, objects):
+        _insert_everywhere(model, _rows_of(model, [instance.pk for instance in objects]))
+    else:
+        fields = query.fields if pk in query.fields else [pk, *query.fields]
+        for alias in owners.all_aliases():
+            copy = query.clone()
+            copy.objs, copy.fields, copy.raw = objects, fields, query.raw
+            _run(copy, alias)
+
+
+def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
+    """Run the UPDATE or DELETE of *compiler* by *own* on the logical database, and see that every shard does the same."""
+    query = compiler.query
+    plan = plan_of_write(compiler)
+    if not isinstance(plan, Local):
+        refuse(plan, query.get_meta().model, "update() or delete()")
+    with transaction.atomic(using=LOGICAL, savepoint=False):
+        if _is_same_everywhere(query):
+            result = own()
+            for alias in owners.all_aliases():
+                _run(query.clone(), alias)
+            return result
+        chosen = [row[0] for rows in as_select(query).get_compiler(LOGICAL).execute_sql(MULTI) for row in rows]
+        result = own()
+        _repeat_on(query.get_meta().model, chosen, deletes=not hasattr(query, "add_update_values"))
+    return result
+
+
+def _is_same_everywhere(query: Any) -> bool:
+    """Say whether every copy would come to the same result by itself."""
+    names = tables(dissect(as_select(query), lambda source: source))
+    placements = [placement_of_table(name) for name in names]
+    copied = all(placement is not None and placement.kind is Kind.REFERENCE for placement in placements)
+    values = [value for _, _, value in getattr(query, "values", None) or ()]
+    return copied and not any(isinstance(node, _EVALUATED) for part in (query.where, *values) for node in walk(part))
+
+
+def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> None:
+    """Make the rows *pks* of every shard what they now are on the logical database."""
+    rows = [] if deletes else _rows_of(model, pks)
+    names = [field.name for field in _writable(model) if not field.primary_key]
+    for alias in owners.all_aliases():
+        join(alias, (model._meta.db_table,))
+        copies = model._base_manager.using(alias)
+        for batch in _batches(pks):
+            if deletes:
+                copies.filter(pk__in=batch)._raw_delete(alias)  # type: ignore[attr-defined]
+        if rows and names:
+            copies.bulk_update(rows, names, batch_size=_COPY_BATCH)
+
+
+def _evaluates(query: Any, objects: Iterable[Any]) -> bool:
+    """Say whether an INSERT leaves any value to the database."""
+    fields = query.fields
+    return len(fields) < len(_writable(query.get_meta().model)) - 1 or any(
+        hasattr(getattr(instance, field.attname), "resolve_expression") for instance in objects for field in fields
+    )
+
+
+def _require_plain_ignore(query: Any) -> None:
+    if query.on_conflict is not OnConflict.IGNORE:
+        raise CrossDatabaseQuery(
+            f"{query.get_meta().label}: bulk_create(update_conflicts=True)",
+            "the rows have no primary key yet, so that their copies on the shards cannot be told apart",
+            "Give the primary keys, or update the rows that exist by update().",
+        )
+
+
+def _copy_missing(model: type[models.Model]) -> None:
+    """Insert on every shard the rows that only the logical database has."""
+    known = set(model._base_manager.using(LOGICAL).values_list("pk", flat=True))
+    for alias in owners.all_aliases():
+        there = set(model._base_manager.using(alias).values_list("pk", flat=True))
+        _insert(model, _rows_of(model, sorted(known - there, key=str)), alias)
+
+
+def _rows_of(model: type[models.Model], pks: list[Any]) -> list[Any]:
+    rows = model._base_manager.using(LOGICAL)
+    return [instance for batch in _batches(pks) for instance in rows.filter(pk__in=batch)]
+
+
+def _insert_everywhere(model: type[models.Model], rows: list[Any]) -> None:
+    for alias in owners.all_aliases():
+        _insert(model, rows, alias)
+
+
+def _insert(model: type[models.Model], rows: list[Any], alias: Any) -> None:
+    for batch in _batches(rows):
+        query = InsertQuery(model)
+        query.insert_values(_writable(model), batch, raw=True)
+        _run(query, alias)
+
+
+def _run(query: Any, alias: Any) -> None:
+    join(alias, (query.get_meta().db_table,))
+    compiler = query.get_compiler(alias)
+    compiler.execute_sql(*(() if isinstance(query, InsertQuery) else (ROW_COUNT,)))
+
+
+def _writable(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.local_concrete_fields if not getattr(field, "generated", False)]
+
+
+def _batches(items: list[Any]) -> Iterable[list[Any]]:
+    return (items[start : start + _COPY_BATCH] for start in range(0, len(items), _COPY_BATCH))

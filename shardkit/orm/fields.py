@@ -1,0 +1,79 @@
+"""Which fields know about buckets?"""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import models
+
+from shardkit.orm.aliases import is_routing
+from shardkit.orm.placing import milliseconds, new_id, new_uuid
+from shardkit.routing.registry import Kind, placement_of
+from shardkit.topology.ids import make_uuid
+from shardkit.topology.names import BucketId
+from shardkit.vendors.registry import vendor_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+#: Where migrations import the fields from, whatever module defines them.
+_PUBLIC_MODULE: Final = "shardkit.models"
+
+
+class _PublicPath:
+    """Let migrations name the field by its public path."""
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        """Name the public module."""
+        name, _path, args, kwargs = super().deconstruct()  # type: ignore[misc]
+        return name, f"{_PUBLIC_MODULE}.{type(self).__name__}", args, kwargs
+
+
+class ShardedAutoField(_PublicPath, models.BigAutoField):
+    """An integer id, unique over all shards and below 2**53, that carries its row's bucket.
+
+    The number comes from a range that the catalog gives to this process, so it needs no clock and no SQL per row. On
+    one plain database it is a `BigAutoField`.
+    """
+
+    carries_bucket: Final = "id"
+
+    def get_pk_value_on_save(self, instance: models.Model) -> Any:
+        """Allocate the id, now that the shard key is known."""
+        placement = placement_of(type(instance))
+        if placement.kind is not Kind.SHARDED or not is_routing():
+            return super().get_pk_value_on_save(instance)
+        return new_id(instance, placement)
+
+
+class ShardedUUIDField(_PublicPath, models.UUIDField):
+    """A UUID (version 8, sorted by time) that carries its row's bucket in 12 of its bits. Make it the primary key."""
+
+    carries_bucket: Final = "uuid"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)
+
+    def get_pk_value_on_save(self, instance: models.Model) -> Any:
+        """Make the UUID, now that the shard key is known; on one plain database any bucket will do."""
+        placement = placement_of(type(instance))
+        if placement.kind is not Kind.SHARDED or not is_routing():
+            return make_uuid(BucketId(0), random=urandom, milliseconds=milliseconds())
+        return new_uuid(instance, placement)
+
+
+class ShardKeyCharField(_PublicPath, models.CharField[Any, Any]):
+    """Text that is equal only when every byte is, whatever the database's collation: what a shard key needs.
+
+    MariaDB and MySQL compare without case and trailing blanks unless told otherwise, and then ``"n1"`` and ``"N1"``
+    would be one key on two shards.
+    """
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        """Add the vendor's binary collation."""
+        parameters = super().db_parameters(connection)
+        if not self.db_collation:
+            parameters["collation"] = vendor_of(connection).binary_collation
+        return parameters

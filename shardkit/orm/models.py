@@ -1,0 +1,146 @@
+"""What does a developer subclass?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from django.db import models
+from django.db.models.options import Options
+
+from shardkit import conf
+from shardkit.errors import WrongShard
+from shardkit.orm._django import ModelBase
+from shardkit.orm.aliases import is_routing, settle
+from shardkit.orm.fields import ShardedAutoField
+from shardkit.orm.placing import give_id, home_of, require_known, require_unmoved, shard_alias_of, stays_put
+from shardkit.orm.query import ShardedManager
+from shardkit.routing.registry import Kind, placement_of
+from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL, Alias, ShardId
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from shardkit.topology.placements import Sharding
+
+
+class _ShardedBase(ModelBase):
+    """Give a sharded model that declares no primary key a `ShardedAutoField`, whatever DEFAULT_AUTO_FIELD says."""
+
+    def _prepare(cls) -> None:
+        options: Options[Any] = cls._meta  # type: ignore[attr-defined]
+        inherits = any(parent for parent in options.parents.values())
+        if options.pk is None and not inherits:
+            field = ShardedAutoField(verbose_name="ID", primary_key=True, auto_created=True)
+            cls.add_to_class("id", field)  # type: ignore[attr-defined]
+        super()._prepare()  # type: ignore[misc]
+
+
+class _Spread(models.Model):
+    """What every model whose rows may come from another database than `default` has."""
+
+    objects = ShardedManager()
+    _spread_base = ShardedManager()
+
+    placement_kind: ClassVar[Kind]
+
+    class Meta:
+        abstract = True
+        base_manager_name = "_spread_base"
+        default_manager_name = "objects"
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any) -> Self:
+        """Make an instance of a row, and note the shard it came from."""
+        instance = super().from_db(db, field_names, values, **kwargs)
+        if db is not LOGICAL:
+            settle(instance._state, db)
+        return instance
+
+    def save_base(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and stay an instance of the logical database."""
+        super().save_base(*args, **kwargs)
+        settle(self._state, self._state.db)
+
+    save_base.alters_data = True  # type: ignore[attr-defined]
+
+
+class ShardedModel(_Spread, metaclass=_ShardedBase):
+    """A model whose rows are spread over the shards by `shard_key`.
+
+    `shard_key` names one field or a tuple of fields of the model. When it is a foreign key to a sharded model the row
+    lives where that row lives. `sharding` says how keys become buckets; `ByHash()` unless given.
+    """
+
+    placement_kind: ClassVar[Kind] = Kind.SHARDED
+    shard_key: ClassVar[str | tuple[str, ...] | None] = None
+    sharding: ClassVar[Sharding | None] = None
+
+    class Meta(_Spread.Meta):
+        abstract = True
+
+    @property
+    def shard(self) -> ShardId | None:
+        """Return the name of the shard that this row lives on, or would if it were saved; None on a plain database."""
+        placement = placement_of(type(self))
+        if placement.kind is not Kind.SHARDED:
+            return None
+        alias = shard_alias_of(self) or home_of(self, placement, "shard")
+        return conf.get_settings().topology.by_primary[alias].name
+
+    def _save_table(
+        self,
+        raw: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        cls: type[models.Model] | None = None,
+        force_insert: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        force_update: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        using: str | None = None,
+        update_fields: Iterable[str] | None = None,
+    ) -> Any:
+        placement = placement_of(cls or type(self))
+        primaries = conf.get_settings().topology.by_primary
+        if placement.kind is not Kind.SHARDED or not is_routing() or (using != LOGICAL and using not in primaries):
+            return super()._save_table(raw, cls, force_insert, force_update, using, update_fields)  # type: ignore[misc]
+        is_new = give_id(self, placement)
+        alias = self._choose_shard(placement, str(using), update_fields)
+        join(alias, (placement.model._meta.db_table,))
+        if not is_new and not force_insert and self._state.adding:
+            require_known(self, placement, alias)
+        saved = super()._save_table(  # type: ignore[misc]
+            raw, cls, force_insert or (is_new and self._state.adding), force_update, alias, update_fields
+        )
+        self._state.shard_alias = alias  # type: ignore[attr-defined]
+        return saved
+
+    def _choose_shard(self, placement: Any, using: str, update_fields: Iterable[str] | None) -> Alias:
+        lives_on = shard_alias_of(self)
+        if lives_on is not None and stays_put(self, placement, update_fields):
+            return lives_on
+        alias = home_of(self, placement, "save()")
+        require_unmoved(self, placement, alias, "save()")
+        if using not in {LOGICAL, alias}:
+            raise WrongShard(placement.model._meta.label, "save()", using, alias)
+        return alias
+
+
+class ReferenceModel(_Spread):
+    """A model of which every database has a full copy: joins with it stay local, writes go to all copies at once."""
+
+    placement_kind: ClassVar[Kind] = Kind.REFERENCE
+
+    class Meta(_Spread.Meta):
+        abstract = True
+
+
+class PlacedModel(_Spread):
+    """A model whose table lives on one other database, named by `database` (a key of DATABASES)."""
+
+    placement_kind: ClassVar[Kind] = Kind.PLACED
+    database: ClassVar[str] = LOGICAL
+
+    class Meta(_Spread.Meta):
+        abstract = True
+
+
+#: The classes that a developer subclasses.
+BASES: Final = (ShardedModel, ReferenceModel, PlacedModel)

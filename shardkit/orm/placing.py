@@ -1,0 +1,149 @@
+"""On which shard does this instance belong, and which id does it get?"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from os import urandom
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from shardkit.catalog import idranges
+from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyRequired
+from shardkit.routing import owners
+from shardkit.routing.pins import is_expression
+from shardkit.topology.hashing import bucket_of
+from shardkit.topology.ids import compose_id, make_uuid
+from shardkit.topology.names import BucketId
+
+if TYPE_CHECKING:
+    from shardkit.routing.registry import Locator, ModelPlacement
+    from shardkit.topology.names import Alias
+
+
+def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operation: str) -> BucketId:
+    """Return the bucket of *instance* by its shard key, or raise `ShardKeyRequired` when it has none."""
+    locator = key_of(placement)
+    values = tuple(
+        _key_value(instance, placement, attname, operation) for attname in locator.attnames
+    )
+    return locator.function.place(values, len(owners.owners()))
+
+
+def key_of(placement: ModelPlacement) -> Locator:
+    """Return the shard key of a sharded model's *placement*."""
+    if placement.key is None:
+        raise ShardKeyRequired(placement.model._meta.label, "placement", "shard_key")
+    return placement.key
+
+
+def _key_value(instance: models.Model, placement: ModelPlacement, attname: str, operation: str) -> Any:
+    field = instance._meta.get_field(attname)
+    value = getattr(instance, attname)
+    if is_expression(value):
+        raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
+    value = field.get_prep_value(value)
+    if value is None and not field.null:
+        raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
+    return value
+
+
+def home_of(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:
+    """Return the primary that *instance* belongs on, and refuse an id that says otherwise."""
+    bucket = bucket_of_instance(instance, placement, operation)
+    pk = placement.model._meta.pk
+    for locator in placement.locators:
+        value = instance.__dict__.get(pk.attname)
+        if locator == placement.key or locator.columns != (pk.column,) or value is None:
+            continue
+        carried = locator.function.place((pk.get_prep_value(value),), len(owners.owners()))
+        if carried != bucket:
+            raise IdBelongsElsewhere(placement.model._meta.label, operation, placement.key_label, carried, bucket)
+    return owners.alias_of(bucket)
+
+
+def require_unmoved(instance: models.Model, placement: ModelPlacement, alias: Alias, operation: str) -> None:
+    """Refuse to write a loaded *instance* to another shard than the one it was read from."""
+    lives_on = shard_alias_of(instance)
+    if lives_on is not None and lives_on != alias and not instance._state.adding:
+        raise ShardKeyImmutable(placement.model._meta.label, operation, placement.key_label, lives_on)
+
+
+def shard_alias_of(instance: models.Model) -> Alias | None:
+    """Return the primary that *instance* was read from or written to, None when it was neither."""
+    found: Alias | None = getattr(instance._state, "shard_alias", None)
+    return found
+
+
+def give_id(instance: models.Model, placement: ModelPlacement) -> bool:
+    """Allocate the primary key of *instance* if it has none and is to get one; say whether it did.
+
+    No shard may number its rows by itself: the numbers of two shards would collide.
+    """
+    pk = placement.model._meta.pk
+    if instance.__dict__.get(pk.attname) is not None or not isinstance(pk, models.AutoField):
+        return False
+    setattr(instance, pk.attname, new_id(instance, placement))
+    return True
+
+
+def new_id(instance: models.Model, placement: ModelPlacement) -> int:
+    """Allocate an integer id, which carries the bucket if the primary key is of that kind."""
+    (sequence,) = idranges.allocate(placement.model._meta.label_lower, 1)
+    return with_bucket(instance, placement, sequence)
+
+
+def with_bucket(instance: models.Model, placement: ModelPlacement, sequence: int) -> int:
+    """Return the id of number *sequence* for *instance*."""
+    pk = placement.model._meta.pk
+    if not getattr(pk, "carries_bucket", None):
+        return sequence
+    if places_itself(placement):
+        return compose_id(sequence, bucket_of((sequence,), len(owners.owners())))
+    return compose_id(sequence, bucket_of_instance(instance, placement, "save()"))
+
+
+def new_uuid(instance: models.Model, placement: ModelPlacement) -> Any:
+    """Make a UUID that carries the bucket of *instance*; one that places itself gets any bucket."""
+    if places_itself(placement):
+        bucket = BucketId(secrets.randbelow(len(owners.owners())))
+    else:
+        bucket = bucket_of_instance(instance, placement, "save()")
+    return make_uuid(bucket, random=urandom, milliseconds=milliseconds())
+
+
+def milliseconds() -> int:
+    """Return the time since 1970. It only sorts UUIDs: that they are unique does not hang on a clock."""
+    return time.time_ns() // 1_000_000
+
+
+def places_itself(placement: ModelPlacement) -> bool:
+    """Say whether the primary key is the shard key, so that a new row may live anywhere."""
+    return key_of(placement).columns == (placement.model._meta.pk.column,)
+
+
+def stays_put(instance: models.Model, placement: ModelPlacement, update_fields: Any) -> bool:
+    """Say whether this save cannot change the shard key: it leaves the key out, or the key was never loaded."""
+    attnames = key_of(placement).attnames
+    if any(attname not in instance.__dict__ for attname in attnames):
+        return True
+    if update_fields is None:
+        return False
+    written = set(update_fields)
+    fields = [instance._meta.get_field(attname) for attname in attnames]
+    return not any(field.name in written or field.attname in written for field in fields)
+
+
+def require_known(instance: models.Model, placement: ModelPlacement, alias: Alias) -> None:
+    """Refuse a hand-made *instance* whose primary key is that of a row on another shard.
+
+    Saving would update nothing on *alias* and insert there: two rows with one primary key. Only asking the other
+    shards can tell, and only where the primary key does not say its shard.
+    """
+    if placement.carries_bucket:
+        return
+    model = placement.model
+    for other in owners.all_aliases():
+        if other != alias and model._base_manager.using(other).filter(pk=instance.pk).exists():
+            raise ShardKeyImmutable(model._meta.label, "save()", placement.key_label, other)

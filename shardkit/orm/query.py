@@ -1,0 +1,208 @@
+"""Which database does this queryset go to?
+
+`ShardedQuerySet.db` names the one shard that can answer, when that is seen at a glance, and Django goes on as if it
+had been written with `.using()`. Everything else stays on `default`, where the compilers plan it. Nothing depends on
+the glance for being right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+
+from django.db import models, transaction
+
+from shardkit import conf
+from shardkit.catalog import idranges
+from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
+from shardkit.orm.aliases import LogicalAlias, is_routing
+from shardkit.orm.placing import home_of, require_unmoved, with_bucket
+from shardkit.routing import registry
+from shardkit.routing.expressions import tables_in_text
+from shardkit.routing.registry import Kind, placement_of
+from shardkit.routing.shortcut import shortcut
+from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL, Alias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+_M = TypeVar("_M", bound=models.Model)
+
+
+class ShardedQuerySet(models.QuerySet[_M]):
+    """A queryset that goes straight to the shard that its conditions name."""
+
+    @property
+    def db(self) -> str:
+        """The alias to run on: a shard when only one can answer, else the logical database."""
+        alias: str = super().db
+        if alias != LOGICAL:
+            self._use_named(alias)
+            return alias
+        if not is_routing():
+            return alias
+        if not self._for_write:
+            found = shortcut(self.query, self._hints)
+            if found is not None:
+                join(found)
+                return found
+        return LogicalAlias()
+
+    def _use_named(self, alias: str) -> None:
+        """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
+        if alias not in conf.get_settings().topology.by_primary or not is_routing():
+            return
+        owner = shortcut(self.query, {})
+        if owner is not None and owner != alias:
+            raise WrongShard(self.model._meta.label, f"objects.using({alias!r})", alias, owner)
+        join(Alias(alias))
+
+    # Combining: Django takes the database of the left side and forgets the other.
+
+    def __and__(self, other: Any) -> Self:
+        self._require_same_database(other, "&")
+        return super().__and__(other)
+
+    def __or__(self, other: Any) -> Self:
+        self._require_same_database(other, "|")
+        return super().__or__(other)
+
+    def __xor__(self, other: Any) -> Self:
+        self._require_same_database(other, "^")
+        return super().__xor__(other)
+
+    def _combinator_query(self, combinator: str, *others: Any, **kwargs: Any) -> Self:
+        for other in others:
+            self._require_same_database(other, f"{combinator}()")
+        combined: Self = super()._combinator_query(combinator, *others, **kwargs)  # type: ignore[misc]
+        return combined
+
+    def _require_same_database(self, other: Any, operation: str) -> None:
+        left, right = self._db, getattr(other, "_db", None)
+        if left != right:
+            raise MixedDatabases(self.model._meta.label, operation, left or LOGICAL, right or LOGICAL)
+
+    # Writing many rows: sorted by shard first, so that each shard gets whole batches.
+
+    def bulk_create(self, objs: Iterable[_M], *args: Any, **kwargs: Any) -> list[_M]:
+        """Insert *objs*, each on its shard, in one transaction; see Django's `bulk_create()`."""
+        placement = placement_of(self.model)
+        if placement.kind is not Kind.SHARDED or not self._is_ours():
+            return super().bulk_create(objs, *args, **kwargs)
+        created = list(objs)
+        self._refuse_key(kwargs.get("update_fields") or (), "bulk_create(update_conflicts=True)")
+        groups = self._by_home(created, placement)
+        with transaction.atomic(using=LOGICAL, savepoint=False):
+            for alias, group in groups.items():
+                join(alias, (self.model._meta.db_table,))
+                super(ShardedQuerySet, self.using(alias)).bulk_create(group, *args, **kwargs)
+                for instance in group:
+                    instance._state.db = LOGICAL
+                    instance._state.shard_alias = alias  # type: ignore[attr-defined]
+        return created
+
+    bulk_create.alters_data = True  # type: ignore[attr-defined]
+
+    def _by_home(self, created: Sequence[_M], placement: registry.ModelPlacement) -> dict[Alias, list[_M]]:
+        groups: dict[Alias, list[_M]] = {}
+        for instance in created:
+            _take_key_from_related(instance, placement)
+        _number(created, placement)
+        for instance in created:
+            alias = home_of(instance, placement, "bulk_create()")
+            if self._db not in {None, LOGICAL, alias}:
+                raise WrongShard(self.model._meta.label, "bulk_create()", str(self._db), alias)
+            groups.setdefault(alias, []).append(instance)
+        return groups
+
+    def bulk_update(self, objs: Iterable[_M], fields: Iterable[str], batch_size: int | None = None) -> int:
+        """Update *fields* of *objs*, each on its shard, in one transaction; see Django's `bulk_update()`."""
+        placement = placement_of(self.model)
+        changed, names = tuple(objs), list(fields)
+        by_shard = placement.kind is Kind.SHARDED and self._is_ours() and all(obj.pk is not None for obj in changed)
+        if not by_shard:
+            return super().bulk_update(changed, names, batch_size=batch_size)
+        self._refuse_key(names, "bulk_update()")
+        groups: dict[Alias, list[_M]] = {}
+        for instance in changed:
+            alias = home_of(instance, placement, "bulk_update()")
+            require_unmoved(instance, placement, alias, "bulk_update()")
+            groups.setdefault(alias, []).append(instance)
+        with transaction.atomic(using=LOGICAL, savepoint=False):
+            count = 0
+            for alias, group in groups.items():
+                join(alias, (self.model._meta.db_table,))
+                count += super(ShardedQuerySet, self.using(alias)).bulk_update(group, names, batch_size=batch_size)
+        return count
+
+    bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def update(self, **kwargs: Any) -> int:
+        """Update the matching rows; the shard key of a row cannot be changed this way."""
+        if self._db not in {None, LOGICAL} and self._is_ours():
+            self._refuse_key(kwargs, "update()")
+        return super().update(**kwargs)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def _refuse_key(self, names: Iterable[str], operation: str) -> None:
+        placement = placement_of(self.model)
+        attnames = placement.key.attnames if placement.key is not None else ()
+        if placement.kind is Kind.SHARDED and set(names) & {*placement.key_names, *attnames}:
+            raise ShardKeyImmutable(self.model._meta.label, operation, placement.key_label, "its shard")
+
+    def _is_ours(self) -> bool:
+        """Say whether this queryset writes to the logical database or to a shard, and not to some other database."""
+        named = self._db
+        return is_routing() and (named is None or named == LOGICAL or named in conf.get_settings().topology.by_primary)
+
+    def raw(
+        self, raw_query: Any, params: Any = (), translations: Any = None, using: str | None = None
+    ) -> models.query.RawQuerySet[Any]:
+        """Run SQL as it stands, where the tables that it names are; those of several shards need ``using=``."""
+        alias = using or self._db
+        if alias in {None, LOGICAL} and is_routing():
+            alias = self._database_of(str(raw_query))
+        return super().raw(raw_query, params=params, translations=translations, using=alias)
+
+    def _database_of(self, sql: str) -> str:
+        named = [*tables_in_text(sql), placement_of(self.model)]
+        aliases = {placement.alias for placement in named if placement.kind is Kind.PLACED}
+        if any(placement.kind is Kind.SHARDED for placement in named):
+            self._refuse_raw("all shards", "it names a sharded table")
+        if len(aliases) > 1 or (aliases and any(placement.kind is not Kind.PLACED for placement in named)):
+            self._refuse_raw("several databases", "its tables live on different databases")
+        return next(iter(aliases), LOGICAL)
+
+    def _refuse_raw(self, plan: str, why: str) -> NoReturn:
+        raise CrossShardQuery(
+            f"{self.model._meta.label}.objects.raw()",
+            plan,
+            why,
+            "Name the database with using=, or write it with the ORM.",
+        )
+
+
+def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) -> None:
+    """Let a shard key that is a foreign key see the id of an object that was saved after it was assigned."""
+    if placement.key is not None and any(getattr(instance, attname) is None for attname in placement.key.attnames):
+        instance._prepare_related_fields_for_save(operation_name="bulk_create")
+
+
+def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> None:
+    """Give each of *created* that has no id one, all from one range."""
+    pk = placement.model._meta.pk
+    if not isinstance(pk, models.AutoField):
+        for instance in created:
+            if instance.pk is None:
+                instance.pk = pk.get_pk_value_on_save(instance)
+        return
+    unnumbered = [instance for instance in created if instance.pk is None]
+    if unnumbered:
+        sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
+        for instance, sequence in zip(unnumbered, sequences, strict=True):
+            instance.pk = with_bucket(instance, placement, sequence)
+
+
+class ShardedManager(models.Manager.from_queryset(ShardedQuerySet)[_M]):  # type: ignore[misc]
+    """The default manager of sharded, reference and placed models."""

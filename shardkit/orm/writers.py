@@ -1,0 +1,191 @@
+"""How do INSERT, UPDATE and DELETE on the logical database reach the rows?
+
+Rows that Django writes without asking a queryset come through here: cascades, many-to-many tables, third-party apps,
+updates and deletes over several shards. Whatever touches more than one database does so in one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+
+from shardkit.errors import ShardKeyImmutable
+from shardkit.orm._django import ROW_COUNT
+from shardkit.orm.copies import insert_copies, update_copies
+from shardkit.orm.placing import give_id, home_of
+from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, plan_of_write, refuse
+from shardkit.routing import owners
+from shardkit.routing.registry import Kind, ModelPlacement, placement_of
+from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shardkit.topology.names import Alias
+
+
+class _Planner:
+    """What the three kinds of write have in common."""
+
+    if TYPE_CHECKING:
+        query: Any
+        connection: Any
+        using: str | None
+        elide_empty: bool
+
+    def _placement(self) -> ModelPlacement:
+        return placement_of(self.query.get_meta().model)
+
+    def _on(self, alias: Alias, query: Any = None) -> Any:
+        """Return an untouched compiler of *query*, or of this one, on *alias*, which takes part in the transaction."""
+        statement = self.query if query is None else query
+        join(alias, (statement.get_meta().db_table,))
+        return statement.get_compiler(alias, elide_empty=self.elide_empty)
+
+    def _targets(self, operation: str) -> tuple[Alias, ...]:
+        """Return the databases that hold the rows this UPDATE or DELETE writes."""
+        model = self.query.get_meta().model
+        plan = plan_of_write(self)
+        match plan:
+            case Local():
+                return (LOGICAL,)
+            case Single(alias):
+                return (alias,)
+            case Merge(aliases):
+                return aliases
+            case Gather() | Refuse():
+                refuse(plan, model, operation)
+
+
+class InsertPlanner(_Planner):
+    """Insert each row where it belongs (a mixin over the vendor's `SQLInsertCompiler`)."""
+
+    def execute_sql(self, returning_fields: Any = None) -> Any:
+        """Insert, and return the columns asked for in the order of the objects."""
+        placement = self._placement()
+        match placement.kind:
+            case Kind.GLOBAL:
+                return super().execute_sql(returning_fields)  # type: ignore[misc]
+            case Kind.PLACED:
+                return self._on(placement.alias).execute_sql(returning_fields)
+            case Kind.REFERENCE:
+                with transaction.atomic(using=LOGICAL, savepoint=False):
+                    rows = super().execute_sql(returning_fields)  # type: ignore[misc]
+                    insert_copies(self.query, rows, returning_fields)
+                return rows
+            case Kind.SHARDED:
+                return self._insert_sharded(placement, returning_fields)
+
+    def _insert_sharded(self, placement: ModelPlacement, returning_fields: Any) -> Any:
+        objects = list(self.query.objs)
+        fields = self._number(objects, placement)
+        groups: dict[Alias, list[int]] = {}
+        for position, instance in enumerate(objects):
+            alias = home_of(instance, placement, "insert")
+            groups.setdefault(alias, []).append(position)
+        if len(groups) == 1:
+            return self._insert_group(next(iter(groups)), objects, fields, returning_fields)
+        returned: list[Any] = [None] * len(objects)
+        with transaction.atomic(using=LOGICAL, savepoint=False):
+            for alias, positions in groups.items():
+                group = [objects[position] for position in positions]
+                rows = self._insert_group(alias, group, fields, returning_fields)
+                for position, row in zip(positions, rows, strict=False):
+                    returned[position] = row
+        return [row for row in returned if row is not None]
+
+    def _number(self, objects: list[Any], placement: ModelPlacement) -> list[Any]:
+        """Give every object an id, since a shard must not number its rows, and return the fields to insert."""
+        fields = list(self.query.fields)
+        pk = placement.model._meta.auto_field
+        if pk is None or pk in fields:
+            return fields
+        for instance in objects:
+            give_id(instance, placement)
+        return [pk, *fields]
+
+    def _insert_group(self, alias: Alias, objects: list[Any], fields: list[Any], returning_fields: Any) -> Any:
+        query = self.query.clone()
+        query.objs, query.fields, query.raw = objects, fields, self.query.raw
+        rows = self._on(alias, query).execute_sql(returning_fields)
+        for instance in objects:
+            instance._state.shard_alias = alias
+        return rows
+
+
+class UpdatePlanner(_Planner):
+    """Update the rows where they are (a mixin over the vendor's `SQLUpdateCompiler`)."""
+
+    def execute_sql(self, result_type: str) -> Any:
+        """Update, and return how many rows matched."""
+        placement = self._placement()
+        if placement.kind is Kind.REFERENCE:
+            return update_copies(self, lambda: super(UpdatePlanner, self).execute_sql(result_type))  # type: ignore[misc]
+        targets = self._checked_targets(placement)
+        if targets == (LOGICAL,):
+            return super().execute_sql(result_type)  # type: ignore[misc]
+        return _summed(self._on(alias, self.query.clone()).execute_sql(result_type) for alias in _together(targets))
+
+    def execute_returning_sql(self, returning_fields: Any) -> Any:
+        """Update, and return the columns asked for of every row that matched."""
+        placement = self._placement()
+        if placement.kind is Kind.REFERENCE:
+            own = super().execute_returning_sql  # type: ignore[misc]
+            return update_copies(self, lambda: own(returning_fields))
+        targets = self._checked_targets(placement)
+        if targets == (LOGICAL,):
+            return super().execute_returning_sql(returning_fields)  # type: ignore[misc]
+        parts = [self._on(alias, self.query.clone()).execute_returning_sql(returning_fields) for alias in _together(targets)]
+        return [row for part in parts for row in part]
+
+    def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...]:
+        if placement.kind is Kind.GLOBAL and not self.query.where and not self.query.related_updates:
+            return (LOGICAL,)
+        targets = self._targets("update()")
+        if placement.kind is Kind.SHARDED and placement.key is not None:
+            for field, _, value in self.query.values:
+                if field.column in placement.key.columns:
+                    _require_same_shard(placement, value, targets)
+        return targets
+
+
+def _require_same_shard(placement: ModelPlacement, value: Any, targets: tuple[Alias, ...]) -> None:
+    """Refuse a new shard key unless every row stays on its shard, and no id carries the old key's bucket."""
+    key = placement.key
+    carried = any(locator != key for locator in placement.locators)
+    fixed = not hasattr(value, "resolve_expression") and key is not None and len(key.columns) == 1
+    if fixed and not carried and key is not None:
+        field = placement.model._meta.get_field(key.attnames[0])
+        raw = value.pk if isinstance(value, models.Model) else value
+        if targets == (owners.find(key, (field.get_prep_value(raw),)),):
+            return
+    raise ShardKeyImmutable(placement.model._meta.label, "update()", placement.key_label, ", ".join(targets))
+
+
+class DeletePlanner(_Planner):
+    """Delete the rows where they are (a mixin over the vendor's `SQLDeleteCompiler`)."""
+
+    def execute_sql(self, result_type: str = ROW_COUNT, *how: Any) -> Any:
+        """Delete, and return how many rows matched."""
+        placement = self._placement()
+        if placement.kind is Kind.REFERENCE:
+            return update_copies(self, lambda: super(DeletePlanner, self).execute_sql(result_type, *how))  # type: ignore[misc]
+        targets = self._targets("delete()")
+        if targets == (LOGICAL,):
+            return super().execute_sql(result_type, *how)  # type: ignore[misc]
+        return _summed(self._on(alias, self.query.clone()).execute_sql(result_type, *how) for alias in _together(targets))
+
+
+def _together(targets: tuple[Alias, ...]) -> Iterable[Alias]:
+    """Yield *targets*, inside one transaction if there are several."""
+    if len(targets) == 1:
+        yield from targets
+        return
+    with transaction.atomic(using=LOGICAL, savepoint=False):
+        yield from targets
+
+
+def _summed(counts: Iterable[int | None]) -> int:
+    return sum(count or 0 for count in counts)

@@ -1,0 +1,146 @@
+"""Which plan does this query get?
+
+The query comes *dissected*: every join that ordering and select_related make is in it. When in doubt the answer is
+Gather.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shardkit.routing import owners, registry
+from shardkit.routing.expressions import has_window, tables, tables_named_by_raw_sql
+from shardkit.routing.graph import Component, Level, link_semi_joins, read_level
+from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
+from shardkit.routing.registry import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shardkit.routing.expressions import Select
+    from shardkit.topology.names import Alias
+
+
+def analyse(select: Select) -> Plan:
+    """Return the plan of the statement *select*."""
+    plan = _by_tables(tables(select))
+    if plan is not None:
+        return plan
+    if getattr(select.query, "inner_query", None) is not None or select.query.combinator:
+        return _of_parts(select)
+    return _by_components(select)
+
+
+def _by_tables(names: set[str]) -> Plan | None:
+    """Decide by the tables alone, where that is enough."""
+    placements = {name: registry.placement_of_table(name) for name in names}
+    sharded = {name for name, found in placements.items() if found is not None and found.kind is Kind.SHARDED}
+    placed = {name: found.alias for name, found in placements.items() if found is not None and found.kind is Kind.PLACED}
+    everywhere = {name for name, found in placements.items() if found is not None and found.kind is Kind.REFERENCE}
+    local = names - sharded - placed.keys() - everywhere
+    if placed:
+        return _by_placed(placed, others=sorted(names - placed.keys()))
+    if not sharded:
+        return Local()
+    if local:
+        return Gather(owners.all_aliases(), f"it joins {_list(sharded)} with {_list(local)}, which is only on 'default'")
+    return None
+
+
+def _by_placed(placed: dict[str, Alias], others: list[str]) -> Plan:
+    aliases = set(placed.values())
+    if len(aliases) == 1 and not others:
+        (alias,) = aliases
+        return Single(alias, f"{_list(placed)} is placed there")
+    where = [f"{table} (on {alias!r})" for table, alias in sorted(placed.items())]
+    return Refuse((*where, *others), "they live on databases that share no copy")
+
+
+def _of_parts(select: Select) -> Plan:
+    """Plan a combination, or an aggregate over a subquery: one shard if all parts are on it."""
+    query = select.query
+    parts = [analyse(part) for part in select.inside]
+    first = parts[0]
+    if isinstance(first, Single) and all(isinstance(part, Single) and part.alias == first.alias for part in parts):
+        return first
+    what = query.combinator.upper() if query.combinator else "an aggregate over a subquery"
+    return Gather(owners.all_aliases(), f"{what} of several shards has to see all rows")
+
+
+def _by_components(select: Select) -> Plan:
+    top = read_level(select)
+    levels = [top, *_nested(top)]
+    hidden = _hidden(levels)
+    if hidden:
+        return Gather(owners.all_aliases(), f"raw SQL reads {_list(hidden)}")
+    components = [component for level in levels for component in level.components]
+    pinned = [_pin(component) for component in components]
+    shards = {alias for pin in pinned if pin is not None for alias in pin}
+    if all(pin is not None for pin in pinned) and len(shards) <= 1:
+        return _single(shards, top)
+    return _by_anchor(top, levels)
+
+
+def _single(shards: set[Alias], top: Level) -> Plan:
+    if shards:
+        (alias,) = shards
+        return Single(alias, f"its conditions leave the shard key of {_keys(top)} one shard")
+    return Single(owners.all_aliases()[0], "its conditions contradict each other, so that any shard can say so")
+
+
+def _by_anchor(top: Level, levels: list[Level]) -> Plan:
+    anchors = [component for component in top.components if component.anchors]
+    if len(top.components) > 1:
+        return Gather(owners.all_aliases(), f"it joins {_tables_of(top)} by columns that are not their shard keys")
+    if not anchors:
+        return Gather(owners.all_aliases(), f"rows of {_list({top.query.model._meta.db_table})} are on every shard")
+    (anchor,) = anchors
+    loose = [component for level in levels[1:] for component in level.components if _leader(component) is not anchor]
+    if loose:
+        return Gather(owners.all_aliases(), "a subquery reads rows that are not on the shard of the row it is for")
+    if top.query.distinct_fields or has_window(top.query):
+        return Gather(owners.all_aliases(), "DISTINCT ON or a window function has to see all rows")
+    aliases = owners.all_aliases() if anchor.pin is None else tuple(a for a in owners.all_aliases() if a in anchor.pin)
+    missing = "does not say" if anchor.pin is None else "leaves several shards for"
+    return Merge(aliases, f"it {missing} the shard key of {_keys(top)}")
+
+
+def _nested(outer: Level) -> Iterator[Level]:
+    for select in outer.select.inside:
+        level = read_level(select, outer)
+        link_semi_joins(outer, level)
+        yield level
+        yield from _nested(level)
+
+
+def _leader(component: Component) -> Component:
+    while component.follows is not None:
+        component = component.follows
+    return component
+
+
+def _pin(component: Component) -> frozenset[Alias] | None:
+    """Return where rows of *component* can matter: its own pin, else that of the component it follows."""
+    if component.pin is not None or component.follows is None:
+        return component.pin
+    return _pin(component.follows)
+
+
+def _hidden(levels: list[Level]) -> set[str]:
+    """Return the tables that raw SQL reads and that are not copied to every database."""
+    named = {name for level in levels for name in tables_named_by_raw_sql(level.query)}
+    placements = {name: registry.placement_of_table(name) for name in named}
+    return {name for name, found in placements.items() if found is None or found.kind is not Kind.REFERENCE}
+
+
+def _tables_of(level: Level) -> str:
+    return _list({level.placements[alias].model._meta.label for found in level.components for alias in found.aliases})
+
+
+def _keys(level: Level) -> str:
+    placements = [level.placements[alias] for found in level.components for alias in found.aliases]
+    return _list({f"{placement.model._meta.label} ({placement.key_label})" for placement in placements})
+
+
+def _list(names: object) -> str:
+    return ", ".join(sorted(names))  # type: ignore[call-overload]

@@ -1,0 +1,151 @@
+"""What is inside a query's expressions: subqueries, windows, tables named by raw SQL?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models.expressions import RawSQL
+from django.db.models.sql.query import Query
+from django.db.models.sql.where import ExtraWhere, WhereNode
+
+from shardkit.routing import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_LEAVES = (str, bytes, int, float, type(None))
+_WORD = re.compile(r"\w+")
+
+
+def walk(node: Any) -> Iterator[Any]:
+    """Yield *node* and everything inside it, nested queries too but not what is inside those."""
+    stack, seen = [node], set()
+    while stack:
+        current = stack.pop()
+        if isinstance(current, _LEAVES) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        stack.extend(_inside(current))
+
+
+def _inside(node: Any) -> Iterable[Any]:
+    if isinstance(node, Query):
+        return ()
+    if isinstance(node, WhereNode):
+        return node.children
+    if isinstance(node, (list, tuple, set, frozenset)):
+        return node
+    found = [getattr(node, name, None) for name in ("query", "rhs", "condition", "filter")]
+    parts = [part for part in found if isinstance(part, (Query, WhereNode, list, tuple)) or hasattr(part, "as_sql")]
+    if hasattr(node, "get_source_expressions"):
+        parts.extend(node.get_source_expressions())
+    return parts
+
+
+def roots(query: Query) -> list[Any]:
+    """List everything of *query*'s own level that may hold expressions."""
+    grouped = query.group_by if isinstance(query.group_by, tuple) else ()
+    found: list[Any] = [query.where, *query.annotations.values(), *query.select, *query.order_by, *grouped]
+    for table in query.alias_map.values():
+        filtered = getattr(table, "filtered_relation", None)
+        if filtered is not None:
+            found.append(getattr(filtered, "resolved_condition", None))
+    return found
+
+
+def subqueries(query: Query) -> list[Query]:
+    """List the queries directly inside *query*: in expressions, in FROM, and the parts of a combination."""
+    found: dict[int, Query] = {}
+    for root in roots(query):
+        for node in walk(root):
+            if isinstance(node, Query):
+                found.setdefault(id(node), node)
+    inner = getattr(query, "inner_query", None)
+    nested = [inner] if inner is not None else []
+    return [*found.values(), *nested, *query.combined_queries]
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """One SELECT of a statement with every join set up, and the SELECTs inside it."""
+
+    #: The query as it stands in the statement, for telling it from others.
+    source: Query
+    #: A copy in which the joins of ordering and select_related are made.
+    query: Query
+    inside: tuple[Select, ...]
+
+    def levels(self) -> Iterator[Select]:
+        """Yield this SELECT and all those inside it, at any depth."""
+        yield self
+        for nested in self.inside:
+            yield from nested.levels()
+
+
+def dissect(query: Query, prepare: Callable[[Query], Query]) -> Select:
+    """Take *query* apart into its SELECTs, each a copy made by *prepare*."""
+    prepared = prepare(query)
+    return Select(query, prepared, tuple(dissect(nested, prepare) for nested in subqueries(prepared)))
+
+
+def tables(select: Select) -> set[str]:
+    """Return the name of every table that is read at any level of *select*."""
+    found: set[str] = set()
+    for level in select.levels():
+        query = level.query
+        found.update(table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias))
+        if not query.alias_map and query.model is not None and getattr(query, "inner_query", None) is None:
+            found.add(query.model._meta.db_table)
+        found |= tables_named_by_raw_sql(query)
+    return found
+
+
+def tables_named_by_raw_sql(query: Query) -> set[str]:
+    """Return the known tables that raw SQL of *query*'s own level reads behind the ORM's back.
+
+    A fragment that names its own table only to qualify a column reads nothing; with the word SELECT it may.
+    """
+    own = query.model._meta.db_table if query.model is not None else None
+    found: set[str] = set(query.extra_tables)
+    for text in _raw_texts(query):
+        selects = "select" in text.lower()
+        words = set(_WORD.findall(text))
+        found |= {word for word in words if registry.placement_of_table(word) and (selects or word != own)}
+    return found
+
+
+def tables_in_text(sql: str) -> list[registry.ModelPlacement]:
+    """Return the placements of the known tables whose names occur in *sql*."""
+    found = (registry.placement_of_table(word) for word in set(_WORD.findall(sql)))
+    return [placement for placement in found if placement is not None]
+
+
+def _raw_texts(query: Query) -> Iterator[str]:
+    yield from (str(text) for text in query.extra_order_by)
+    yield from (sql for sql, _ in query.extra.values())
+    for root in roots(query):
+        for node in walk(root):
+            if isinstance(node, RawSQL):
+                yield node.sql
+            elif isinstance(node, ExtraWhere):
+                yield from node.sqls
+
+
+def has_subquery(node: Any) -> bool:
+    """Say whether a query is nested anywhere in the expression *node*."""
+    return any(isinstance(inside, Query) for inside in walk(node))
+
+
+def has_window(query: Query) -> bool:
+    """Say whether *query*'s own level has a window function."""
+    selected = query.annotation_select.values()
+    return any(getattr(part, "contains_over_clause", False) for part in (query.where, *selected, *query.order_by))
+
+
+def has_aggregate(query: Query) -> bool:
+    """Say whether *query*'s own level aggregates."""
+    selected = query.annotation_select.values()
+    return query.group_by is not None or any(getattr(part, "contains_aggregate", False) for part in selected)

@@ -1,0 +1,188 @@
+"""How do shards take part in the transaction of the logical connection?
+
+`transaction.atomic()` opens a block on `default` alone. The first statement that touches a shard *enlists* it: the
+shard opens a block of its own with the same savepoints. From then on savepoints, rollback and commit of `default` are
+theirs too, and `needs_rollback` of any of them is `needs_rollback` of all.
+
+Committing is best effort: what can still fail (deferred constraints) is asked of every shard before the first one
+commits, then the shards commit, then `default`. A failure after the first commit is a `PartialCommit` that names who
+has committed. Two-phase commit replaces `_commit_in_turn`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, OperationalError, connections, transaction
+from django.db.transaction import TransactionManagementError
+
+from shardkit.catalog import idranges
+from shardkit.errors import PartialCommit, ShardUnavailable
+from shardkit.topology.names import LOGICAL, Alias
+from shardkit.vendors.base import vendor_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def join(alias: Alias, tables: Iterable[str] = ()) -> None:
+    """Use the database *alias* in the transaction that is open on `default`, if one is.
+
+    *tables* are the tables about to be written there. Raise `ShardUnavailable` when the database does not answer.
+    """
+    connection = connections[alias]
+    if connection.connection is None:
+        _connect(connection)
+    logical = connections[LOGICAL]
+    if alias != LOGICAL and isinstance(logical, JoinedTransactions):
+        logical.enlist(alias, tables)
+
+
+def _connect(connection: BaseDatabaseWrapper) -> None:
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise ShardUnavailable("The statement", connection.alias, str(error).strip()) from error
+
+
+class JoinedTransactions:
+    """Carry the shards along with the atomic blocks of the logical connection (a mixin of its `DatabaseWrapper`)."""
+
+    if TYPE_CHECKING:
+        in_atomic_block: bool
+        savepoint_ids: list[str | None]
+        validate_no_broken_transaction: Any
+        get_autocommit: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._enlisted: dict[Alias, transaction.Atomic] = {}
+        self._written: dict[Alias, set[str]] = {}
+        self._shard_savepoints: dict[str, dict[Alias, str]] = {}
+        self._needs_rollback = False
+        super().__init__(*args, **kwargs)
+
+    @property
+    def needs_rollback(self) -> bool:
+        """Say whether `default` or any shard in its transaction has failed."""
+        return self._needs_rollback or any(connections[alias].needs_rollback for alias in self._enlisted)
+
+    @needs_rollback.setter
+    def needs_rollback(self, value: bool) -> None:
+        self._needs_rollback = value
+        if not value:
+            for alias in getattr(self, "_enlisted", ()):
+                connections[alias].needs_rollback = False
+
+    def enlist(self, alias: Alias, tables: Iterable[str] = ()) -> None:
+        """Let the shard *alias* take part in the open transaction, in which it writes *tables*."""
+        if not self.in_atomic_block:
+            if not self.get_autocommit():
+                raise TransactionManagementError(
+                    "Autocommit is off on 'default' without an atomic block, so that shards could not be committed "
+                    "with it. Use transaction.atomic()."
+                )
+            return
+        if self.needs_rollback:
+            self.validate_no_broken_transaction()
+        if alias not in self._enlisted:
+            self._open(alias)
+        if tables:
+            self._written.setdefault(alias, set()).update(tables)
+
+    def _open(self, alias: Alias) -> None:
+        block = transaction.Atomic(alias, savepoint=True, durable=False)
+        block.__enter__()
+        self._enlisted[alias] = block
+        for savepoint in self.savepoint_ids:
+            if savepoint:
+                self._shard_savepoints.setdefault(savepoint, {})[alias] = connections[alias].savepoint()
+
+    def savepoint(self) -> str | None:
+        """Open a savepoint here and on every shard in the transaction."""
+        savepoint: str | None = super().savepoint()  # type: ignore[misc]
+        if savepoint:
+            self._shard_savepoints[savepoint] = {alias: connections[alias].savepoint() for alias in self._enlisted}
+        return savepoint
+
+    def savepoint_rollback(self, sid: str) -> None:
+        """Roll back to a savepoint here and on every shard."""
+        super().savepoint_rollback(sid)  # type: ignore[misc]
+        idranges.rolled_back(self)
+        for alias, savepoint in self._shard_savepoints.get(sid, {}).items():
+            connections[alias].savepoint_rollback(savepoint)
+            connections[alias].needs_rollback = False
+
+    def savepoint_commit(self, sid: str) -> None:
+        """Release a savepoint here and on every shard."""
+        super().savepoint_commit(sid)  # type: ignore[misc]
+        for alias, savepoint in self._shard_savepoints.pop(sid, {}).items():
+            connections[alias].savepoint_commit(savepoint)
+
+    def commit(self) -> None:
+        """Commit the shards and then `default`; or `default` first, when ids were taken in this transaction.
+
+        Ids that a crash between two commits would return must never be returned once a shard holds them.
+        """
+        if idranges.has_uncommitted(self):
+            self._fire_deferred_constraints()
+            super().commit()  # type: ignore[misc]
+            self._commit_in_turn([LOGICAL])
+        else:
+            self._fire_deferred_constraints()
+            committed = self._commit_in_turn([])
+            self._commit_last(committed)
+        idranges.committed(self)
+
+    def _commit_last(self, committed: list[Alias]) -> None:
+        try:
+            super().commit()  # type: ignore[misc]
+        except Error as error:
+            if not committed:
+                raise
+            raise PartialCommit(", ".join(committed), LOGICAL, str(error)) from error
+
+    def rollback(self) -> None:
+        """Roll back `default` and every shard."""
+        idranges.rolled_back(self)
+        self._abandon(self._leave())
+        super().rollback()  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Close the connection; a transaction that is open is rolled back, on the shards too."""
+        self._abandon(self._leave())
+        super().close()  # type: ignore[misc]
+
+    def _leave(self) -> list[tuple[Alias, transaction.Atomic]]:
+        """Forget who takes part, and return it, last come first."""
+        enlisted = list(self._enlisted.items())[::-1]
+        self._enlisted, self._written, self._shard_savepoints = {}, {}, {}
+        return enlisted
+
+    def _fire_deferred_constraints(self) -> None:
+        """Let every shard say now what it would only say at COMMIT. One shard alone says it in time."""
+        if len(self._written) < 2:  # noqa: PLR2004 - one writer has nobody to be inconsistent with
+            return
+        for alias, tables in self._written.items():
+            connection = connections[alias]
+            vendor_of(connection).fire_deferred_constraints(connection, sorted(tables))
+
+    def _commit_in_turn(self, committed: list[Alias]) -> list[Alias]:
+        blocks = self._leave()[::-1]
+        for position, (alias, block) in enumerate(blocks):
+            try:
+                block.__exit__(None, None, None)
+            except Error as error:
+                self._abandon(blocks[position + 1 :])
+                if not committed:
+                    raise
+                raise PartialCommit(", ".join(committed), alias, str(error)) from error
+            committed.append(alias)
+        return committed
+
+    @staticmethod
+    def _abandon(blocks: list[tuple[Alias, transaction.Atomic]]) -> None:
+        for alias, block in blocks:
+            connections[alias].needs_rollback = True
+            block.__exit__(None, None, None)
