@@ -30,7 +30,7 @@ help: ## List these commands
 install: $(STAMP) ## Make the virtualenv, or bring it up to date with pyproject.toml
 
 $(STAMP): pyproject.toml
-	@"$(PYTHON)" $(NEW_ENOUGH) 2>/dev/null || { echo "shardkit needs Python 3.11 or newer, and '$(PYTHON)' is not." \
+	@"$(PYTHON)" $(NEW_ENOUGH) 2>/dev/null || { echo "shardkit needs Python 3.11 or newer, and $(or $(PYTHON),python3) is not." \
 		"Name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(BIN)/python $(NEW_ENOUGH) 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	@echo "Installing into $(VENV), once"
