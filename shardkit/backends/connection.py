@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from shardkit.catalog import idranges
-from shardkit.catalog.tables import IdRange, ShardMapVersion
+from shardkit.catalog.names import ID_RANGE_TABLE, SHARD_MAP_TABLE
 from shardkit.orm.compilers import compilers_over
+from shardkit.orm.placing import catch_up
 from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
 from shardkit.routing.transactions import JoinedTransactions
 from shardkit.topology.names import LOGICAL
@@ -45,7 +45,7 @@ class LogicalOperations:
 
         Without the map no row could be placed, and a range that began again would give ids twice.
         """
-        kept = {IdRange._meta.db_table, ShardMapVersion._meta.db_table}
+        kept = {ID_RANGE_TABLE, SHARD_MAP_TABLE}
         flushed: list[str] = super().sql_flush(style, [table for table in tables if table not in kept], **options)  # type: ignore[misc]
         return flushed
 
@@ -57,7 +57,7 @@ class LogicalOperations:
         here = [model for model in model_list if placement_of(model).kind in {Kind.GLOBAL, Kind.REFERENCE}]
         for model in model_list:
             if placement_of(model).kind is Kind.SHARDED:
-                idranges.catch_up(model)
+                catch_up(model)
         statements: list[str] = super().sequence_reset_sql(style, here)  # type: ignore[misc]
         return statements
 

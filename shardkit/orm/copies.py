@@ -19,7 +19,7 @@ from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery
 from shardkit.orm.planning import Local, as_select, plan_of_write, refuse
 from shardkit.routing import owners
 from shardkit.routing.expressions import dissect, tables, walk
-from shardkit.routing.registry import Kind, placement_of, placement_of_table
+from shardkit.routing.registry import Kind, placement_of_table
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL
 

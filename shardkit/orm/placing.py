@@ -13,8 +13,9 @@ from shardkit.catalog import idranges
 from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyRequired
 from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
+from shardkit.routing.registry import placement_of
 from shardkit.topology.hashing import bucket_of
-from shardkit.topology.ids import compose_id, make_uuid
+from shardkit.topology.ids import compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operation: str) -> BucketId:
     """Return the bucket of *instance* by its shard key, or raise `ShardKeyRequired` when it has none."""
     locator = key_of(placement)
-    values = tuple(
-        _key_value(instance, placement, attname, operation) for attname in locator.attnames
-    )
+    values = tuple(_key_value(instance, placement, attname, operation) for attname in locator.attnames)
     return locator.function.place(values, len(owners.owners()))
 
 
@@ -147,3 +146,17 @@ def require_known(instance: models.Model, placement: ModelPlacement, alias: Alia
     for other in owners.all_aliases():
         if other != alias and model._base_manager.using(other).filter(pk=instance.pk).exists():
             raise ShardKeyImmutable(model._meta.label, "save()", placement.key_label, other)
+
+
+def catch_up(model: type[models.Model]) -> None:
+    """Move the range of *model*'s ids beyond those that its rows have, because rows came with ids of their own."""
+    placement = placement_of(model)
+    pk = placement.model._meta.pk
+    if not isinstance(pk, models.AutoField):
+        return
+    rows = placement.model._base_manager
+    highest = [rows.using(alias).aggregate(highest=models.Max("pk"))["highest"] for alias in owners.all_aliases()]
+    known = [value for value in highest if value is not None]
+    if known:
+        carries = getattr(pk, "carries_bucket", None)
+        idranges.raise_to(placement.model._meta.label_lower, sequence_of_id(max(known)) if carries else max(known))

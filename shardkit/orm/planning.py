@@ -64,7 +64,9 @@ def as_select(source: Any) -> Any:
     query.clear_ordering(force=True)
     query.clear_select_clause()
     query.select = (query.get_meta().pk.get_col(query.get_initial_alias()),)
-    expressions = [value for _, _, value in getattr(source, "values", None) or () if hasattr(value, "resolve_expression")]
+    expressions = [
+        value for _, _, value in getattr(source, "values", None) or () if hasattr(value, "resolve_expression")
+    ]
     query.annotations = {**query.annotations, **{f"__new_{n}": found for n, found in enumerate(expressions)}}
     return query
 

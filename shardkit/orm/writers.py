@@ -137,7 +137,9 @@ class UpdatePlanner(_Planner):
         targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_returning_sql(returning_fields)  # type: ignore[misc]
-        parts = [self._on(alias, self.query.clone()).execute_returning_sql(returning_fields) for alias in _together(targets)]
+        parts = [
+            self._on(alias, self.query.clone()).execute_returning_sql(returning_fields) for alias in _together(targets)
+        ]
         return [row for part in parts for row in part]
 
     def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...]:
@@ -175,7 +177,9 @@ class DeletePlanner(_Planner):
         targets = self._targets("delete()")
         if targets == (LOGICAL,):
             return super().execute_sql(result_type, *how)  # type: ignore[misc]
-        return _summed(self._on(alias, self.query.clone()).execute_sql(result_type, *how) for alias in _together(targets))
+        return _summed(
+            self._on(alias, self.query.clone()).execute_sql(result_type, *how) for alias in _together(targets)
+        )
 
 
 def _together(targets: tuple[Alias, ...]) -> Iterable[Alias]:

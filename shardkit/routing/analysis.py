@@ -35,7 +35,9 @@ def _by_tables(names: set[str]) -> Plan | None:
     """Decide by the tables alone, where that is enough."""
     placements = {name: registry.placement_of_table(name) for name in names}
     sharded = {name for name, found in placements.items() if found is not None and found.kind is Kind.SHARDED}
-    placed = {name: found.alias for name, found in placements.items() if found is not None and found.kind is Kind.PLACED}
+    placed = {
+        name: found.alias for name, found in placements.items() if found is not None and found.kind is Kind.PLACED
+    }
     everywhere = {name for name, found in placements.items() if found is not None and found.kind is Kind.REFERENCE}
     local = names - sharded - placed.keys() - everywhere
     if placed:
@@ -43,7 +45,9 @@ def _by_tables(names: set[str]) -> Plan | None:
     if not sharded:
         return Local()
     if local:
-        return Gather(owners.all_aliases(), f"it joins {_list(sharded)} with {_list(local)}, which is only on 'default'")
+        return Gather(
+            owners.all_aliases(), f"it joins {_list(sharded)} with {_list(local)}, which is only on 'default'"
+        )
     return None
 
 

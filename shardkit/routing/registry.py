@@ -204,7 +204,9 @@ def _carried(model: type[models.Model]) -> Iterable[Locator]:
     function = carried_function(pk)
     if function is None and pk.remote_field is not None and pk.remote_field.parent_link:
         parent = placement_of(pk.related_model)
-        function = next((found.function for found in parent.locators if found.columns == (pk.target_field.column,)), None)
+        function = next(
+            (found.function for found in parent.locators if found.columns == (pk.target_field.column,)), None
+        )
     if function is not None:
         yield Locator((pk.column,), (pk.attname,), function)
 

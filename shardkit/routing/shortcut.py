@@ -98,7 +98,11 @@ def _only_key(query: Query, placement: ModelPlacement) -> Alias | None:
     if len(where.children) != 1 or where.negated:
         return None
     lookup = where.children[0]
-    if not isinstance(lookup, EXACT) or not isinstance(lookup.lhs, Col) or lookup.lhs.alias != query.model._meta.db_table:
+    if (
+        not isinstance(lookup, EXACT)
+        or not isinstance(lookup.lhs, Col)
+        or lookup.lhs.alias != query.model._meta.db_table
+    ):
         return None
     for locator in placement.locators:
         if locator.columns == (lookup.lhs.target.column,) and lookup.rhs is not None:

@@ -19,7 +19,7 @@ from django.db.transaction import TransactionManagementError
 from shardkit.catalog import idranges
 from shardkit.errors import PartialCommit, ShardUnavailable
 from shardkit.topology.names import LOGICAL, Alias
-from shardkit.vendors.base import vendor_of
+from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,7 +166,8 @@ class JoinedTransactions:
             return
         for alias, tables in self._written.items():
             connection = connections[alias]
-            vendor_of(connection).fire_deferred_constraints(connection, sorted(tables))
+            if vendor_of(connection).defers_constraints:
+                connection.check_constraints(sorted(tables))
 
     def _commit_in_turn(self, committed: list[Alias]) -> list[Alias]:
         blocks = self._leave()[::-1]

@@ -1,0 +1,124 @@
+"""A shop whose models meet in every way that sharding makes difficult."""
+
+from __future__ import annotations
+
+from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+
+from shardkit.models import PlacedModel, ReferenceModel, ShardedModel, ShardedUUIDField, ShardKeyCharField
+
+
+class Country(ReferenceModel):
+    code = models.CharField(max_length=2, primary_key=True)
+    name = models.CharField(max_length=50)
+
+
+class Label(ReferenceModel):
+    name = models.CharField(max_length=20)
+
+
+class Product(models.Model):
+    """Global: it is only on the logical database."""
+
+    name = models.CharField(max_length=50)
+    price = models.DecimalField(max_digits=10, decimal_places=2)
+
+
+class Invoice(PlacedModel):
+    database = "audit"
+    number = models.IntegerField(unique=True)
+    amount = models.DecimalField(max_digits=10, decimal_places=2)
+
+
+class InvoiceLine(PlacedModel):
+    database = "audit"
+    invoice = models.ForeignKey(Invoice, models.CASCADE, related_name="lines")
+    text = models.CharField(max_length=50)
+
+
+class Customer(ShardedModel):
+    shard_key = "id"
+    name = models.CharField(max_length=50)
+    email = models.CharField(max_length=80, unique=True)
+    country = models.ForeignKey(Country, models.PROTECT, null=True)
+    referrer = models.ForeignKey("self", models.SET_NULL, null=True, related_name="referred", db_constraint=False)
+    score = models.IntegerField(null=True)
+
+
+class Profile(ShardedModel):
+    """One to one, and its primary key is its shard key."""
+
+    shard_key = "customer"
+    customer = models.OneToOneField(Customer, models.CASCADE, related_name="profile", primary_key=True)
+    bio = models.TextField()
+
+
+class Order(ShardedModel):
+    shard_key = "customer"
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="orders")
+    product = models.ForeignKey(Product, models.PROTECT, related_name="orders", db_constraint=False, null=True)
+    number = models.IntegerField()
+    status = models.CharField(max_length=10)
+    total = models.DecimalField(max_digits=10, decimal_places=2)
+    weight = models.FloatField(null=True)
+    created = models.DateTimeField()
+    note = models.TextField(null=True)
+    labels = models.ManyToManyField(Label)
+    tags = GenericRelation("Tagged")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["customer", "number"], name="uniq_number")]
+
+
+class Line(ShardedModel):
+    """Two foreign keys away from the key that places it."""
+
+    shard_key = "order"
+    order = models.ForeignKey(Order, models.CASCADE, related_name="lines")
+    sku = models.CharField(max_length=10)
+    qty = models.IntegerField()
+
+
+class Shipment(ShardedModel):
+    """It has a key of its own, so that its order is anywhere."""
+
+    shard_key = "region"
+    region = ShardKeyCharField(max_length=10)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="shipments", db_constraint=False)
+    cost = models.IntegerField()
+
+
+class Tagged(ShardedModel):
+    shard_key = "id"
+    content_type = models.ForeignKey(ContentType, models.CASCADE, db_constraint=False)
+    object_id = models.BigIntegerField()
+    target = GenericForeignKey()
+    tag = models.CharField(max_length=10)
+
+
+class Reading(ShardedModel):
+    """A composite key, of which one part may be NULL."""
+
+    shard_key = ("station", "year")
+    station = ShardKeyCharField(max_length=10)
+    year = models.IntegerField(null=True)
+    value = models.FloatField()
+
+
+class Gadget(ShardedModel):
+    """A natural primary key that does not say where the row lives."""
+
+    shard_key = "maker"
+    code = ShardKeyCharField(max_length=20, primary_key=True)
+    maker = models.IntegerField()
+    price = models.IntegerField(default=0)
+
+
+class Document(ShardedModel):
+    """A UUID that carries its bucket."""
+
+    shard_key = "customer"
+    id = ShardedUUIDField(primary_key=True)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="documents")
+    title = models.CharField(max_length=50)
