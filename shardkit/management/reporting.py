@@ -45,8 +45,8 @@ class LiveProgress:
             style = self.style.ERROR if outcome.state is State.FAILED else self.style.SUCCESS
             start = REWRITE if self.live else ""
             counts = f"{len(outcome.applied)} applied in {outcome.seconds:.2f} s"
-            self.stdout.write(f"{start}[{self.done}/{self.total}] {outcome.target.alias}: ", ending="")
-            self.stdout.write(f"{style(outcome.state.value)}, {counts}")
+            name = f"[{self.done}/{self.total}] {outcome.target.alias}"
+            self.stdout.write(f"{start}{name}: {style(outcome.state.value)}, {counts}")
             if self.verbosity > 2:  # noqa: PLR2004  (Django's scale of 0 to 3)
                 self.stdout.write(outcome.output)
 

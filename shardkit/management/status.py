@@ -16,6 +16,7 @@ from shardkit.catalog.store import read_map
 from shardkit.errors import CatalogError, UnknownShard
 from shardkit.management.migrating import unapplied
 from shardkit.management.parallel import KeptError, on_each
+from shardkit.management.tabulating import counted
 from shardkit.management.targets import Target, all_targets
 from shardkit.routing.registry import Kind, databases_of, models_placed
 from shardkit.topology.names import Alias, ShardId
@@ -65,7 +66,7 @@ class DatabaseStatus:
         if self.reading.error:
             return f"does not answer: {self.reading.error}"
         if self.reading.unapplied:
-            return f"lacks {len(self.reading.unapplied)} migrations"
+            return f"lacks {counted(len(self.reading.unapplied), 'migration')}"
         if self.reading.missing_tables:
             return f"lacks the tables {', '.join(self.reading.missing_tables)}"
         return ""

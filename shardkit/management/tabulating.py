@@ -24,6 +24,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+def counted(number: int, what: str) -> str:
+    """Say how many of *what* there are."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _text(value: object) -> str:
     """Write one cell."""
     match value:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.core import mail
-from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.core.management.commands.migrate import Command as DjangoMigrate
 
 from shardkit import conf
 from shardkit.management.commands.migrate_shards import Command as MigrateShards
-from shardkit.management.migrating import PASSED_ON, unapplied_or_error
+from shardkit.management.migrating import unapplied_or_error
 from shardkit.management.parallel import on_each
+from shardkit.management.tabulating import counted
 from shardkit.management.targets import all_targets
 from shardkit.topology.names import LOGICAL
 
@@ -42,23 +42,22 @@ class Command(DjangoMigrate):
             self._name_what_is_missing()
 
     def _migrate_all(self, options: dict[str, Any]) -> None:
-        """Hand over to `migrate_shards`."""
-        labels = [options[name] for name in ("app_label", "migration_name") if options.get(name)]
-        passed = {name: options[name] for name in (*PASSED_ON, "no_color", "force_color") if name in options}
-        call_command(MigrateShards(), *labels, stdout=self.stdout, stderr=self.stderr, **passed)
+        """Hand over to `migrate_shards`, which writes where this command does."""
+        command = MigrateShards()
+        command.stdout, command.stderr, command.style = self.stdout, self.stderr, self.style
+        command.handle(**{**options, "databases": [], "workers": None, "as_json": False})
 
     def _name_what_is_missing(self) -> None:
         """Say which other databases of the cluster still lack migrations."""
         others = [target.alias for target in all_targets() if target.alias != LOGICAL]
-        workers = conf.get_settings().migrate_workers
-        found = dict(on_each(others, unapplied_or_error, workers=workers))
-        for alias in others:
+        found = dict(on_each(others, unapplied_or_error, workers=conf.get_settings().migrate_workers))
+        behind = [alias for alias in others if any(found[alias])]
+        for alias in behind:
             missing, error = found[alias]
-            if missing or error:
-                said = f"does not say: {error}" if error else f"lacks {len(missing)} migrations"
-                self.stdout.write(
-                    self.style.WARNING(f"{alias} {said}. Run migrate_shards, or migrate without --database.")
-                )
+            said = f"does not say: {error}" if error else f"lacks {counted(len(missing), 'migration')}"
+            self.stdout.write(self.style.WARNING(f"{alias} {said}."))
+        if behind:
+            self.stdout.write(self.style.WARNING("Run migrate_shards, or migrate without --database."))
 
 
 def _in_tests() -> bool:

@@ -24,10 +24,13 @@ class Command(DjangoMigrate):
         "Where one fails the others go on; run it again, and only what is missing runs."
     )
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Let arguments replace those of `migrate`: here --database may be repeated, and without it all are meant."""
+        return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the arguments of `migrate`, and say which databases, how many at once, and how to report."""
         super().add_arguments(parser)
-        parser.conflict_handler = "resolve"  # --database may be repeated here, and all are meant without it
         parser.add_argument(
             "--database",
             action="append",

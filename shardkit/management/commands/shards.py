@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from shardkit import conf
 from shardkit.management.status import ClusterStatus, DatabaseStatus, cluster_status
-from shardkit.management.tabulating import table
+from shardkit.management.tabulating import counted, table
 
 
 class Command(BaseCommand):
@@ -52,7 +52,7 @@ def _headline(status: ClusterStatus) -> str:
     if not conf.get_settings().active:
         return "SHARDKIT names no shards: every sharded model is on the default database."
     version = "missing" if status.map_version is None else f"version {status.map_version}"
-    return f"Shard map {version}, {status.buckets} buckets."
+    return f"Shard map {version}, {counted(status.buckets, 'bucket')}."
 
 
 def _databases(status: ClusterStatus) -> str:
