@@ -1,0 +1,121 @@
+"""What differs per database?
+
+A `Vendor` says what one connection's database can do, and writes the SQL that gives the bucket that Python gives.
+
+That SQL holds no per cent sign, so it runs with and without parameters, and it names no table of its own, so it can be
+evaluated over any row: in a query, or over ``NEW`` in a trigger.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any, ClassVar, Final, Literal
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import DecimalField, Field, ForeignKey
+
+from shardkit.errors import BucketNotInSql, ShardKeyUnhashable
+from shardkit.topology.hashing import NULL_TEXT
+from shardkit.topology.names import MAX_BUCKETS
+
+#: What a column holds, as far as its canonical text is concerned. A long decimal has over 15 digits, or no limit.
+Kind = Literal["int", "text", "uuid", "date", "datetime", "bool", "decimal", "long_decimal"]
+
+#: A REAL carries this many decimal digits exactly, and SQLite keeps decimals as REAL.
+EXACT_DIGITS: Final = 15
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "AutoField": "int",
+    "BigAutoField": "int",
+    "BigIntegerField": "int",
+    "BooleanField": "bool",
+    "CharField": "text",
+    "DateField": "date",
+    "DateTimeField": "datetime",
+    "IntegerField": "int",
+    "PositiveBigIntegerField": "int",
+    "PositiveIntegerField": "int",
+    "PositiveSmallIntegerField": "int",
+    "SlugField": "text",
+    "SmallAutoField": "int",
+    "SmallIntegerField": "int",
+    "TextField": "text",
+    "UUIDField": "uuid",
+}
+
+
+def kind_of(field: Field[Any, Any]) -> Kind:
+    """Tell what the column of *field* holds, or raise `ShardKeyUnhashable`. A foreign key holds what it points at."""
+    if isinstance(field, ForeignKey):
+        return kind_of(field.target_field)
+    if isinstance(field, DecimalField):
+        return "decimal" if 0 < (field.max_digits or 0) <= EXACT_DIGITS else "long_decimal"
+    kind = _KINDS.get(field.get_internal_type())
+    if kind is None:
+        raise ShardKeyUnhashable(type(field).__name__)
+    return kind
+
+
+@dataclass(frozen=True)
+class Vendor(ABC):
+    """What the database behind one connection can do, and how it is told."""
+
+    connection: BaseDatabaseWrapper
+
+    name: ClassVar[str]
+    """What people call the database."""
+
+    defers_constraints: ClassVar[bool]
+    """Whether foreign keys are checked at COMMIT, so that rows of one transaction may come in any order."""
+
+    locks_rows: ClassVar[bool]
+    """Whether two connections can write at once; otherwise a writer locks the whole database."""
+
+    updates_return_rows: ClassVar[bool]
+    """Whether UPDATE has RETURNING."""
+
+    texts: ClassVar[Mapping[Kind, str]]
+    """The SQL of a column's canonical text, NULL for NULL."""
+
+    @property
+    @abstractmethod
+    def binary_collation(self) -> str | None:
+        """Name the collation that compares and orders text by code points; None when the default does."""
+
+    def bucket_sql(self, columns: Sequence[tuple[str, Kind]], buckets: int) -> str:
+        """Write the SQL of `topology.hashing.bucket_of` over (quoted column, kind) *columns*."""
+        texts = [self.text_sql(column, kind) for column, kind in columns]
+        key = f"COALESCE({texts[0]}, '{NULL_TEXT}')" if len(texts) == 1 else self._joined(texts)
+        return self._hash(key, buckets)
+
+    def text_sql(self, column: str, kind: Kind) -> str:
+        """Write the SQL of `topology.hashing.canonical_text` over the quoted *column*."""
+        if reason := self._refusal(kind):
+            raise BucketNotInSql(self.name, kind, reason)
+        return self.texts[kind].format(column=column)
+
+    def id_bucket_sql(self, column: str) -> str:
+        """Write the SQL of `topology.ids.bucket_of_id` over the quoted *column*."""
+        return f"({column} & {MAX_BUCKETS - 1})"
+
+    @abstractmethod
+    def uuid_bucket_sql(self, column: str) -> str:
+        """Write the SQL of `topology.ids.bucket_of_uuid` over the quoted *column*."""
+
+    def _refusal(self, kind: Kind) -> str | None:
+        """Say why a column of *kind* has no exact text here, if that is so."""
+        # A column without a time zone holds the connection's local times: UTC, or whatever the application says.
+        if kind == "datetime" and str(self.connection.timezone or UTC) != "UTC":
+            return "it stores local times; leave TIME_ZONE out of the entry in DATABASES"
+        return None
+
+    @abstractmethod
+    def _joined(self, texts: Sequence[str]) -> str:
+        """Join *texts* with their lengths as `topology.hashing.canonical_key` does."""
+
+    @abstractmethod
+    def _hash(self, key: str, buckets: int) -> str:
+        """Write the SQL that hashes the text *key* to one of *buckets*."""

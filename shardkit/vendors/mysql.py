@@ -1,0 +1,57 @@
+"""What is particular to MariaDB and MySQL?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+from shardkit.topology.hashing import NULL_TEXT
+from shardkit.vendors.base import Kind, Vendor
+
+# MD5() takes the bytes of whatever character set its argument has, so each text is brought to UTF-8 first.
+_TEXT_SQL = "CONVERT({column} USING utf8mb4)"
+_DIGITS_SQL = "CONVERT(CAST({column} AS CHAR) USING utf8mb4)"
+# A native uuid column of MariaDB reads with dashes, a char(32) without.
+_UUID_HEX_SQL = f"LOWER(REPLACE({_DIGITS_SQL}, '-', ''))"
+_DATETIME_SQL = f"REPLACE({_DIGITS_SQL.format(column='CAST({column} AS DATETIME(6))')}, ' ', 'T')"
+# Only behind a point are zeros without meaning.
+_DECIMAL_SQL = (
+    f"IF(LOCATE('.', {_DIGITS_SQL}), TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {_DIGITS_SQL})), {_DIGITS_SQL})"
+)
+
+
+class MySQL(Vendor):
+    """MariaDB and MySQL, which differ in their collations."""
+
+    name: ClassVar[str] = "MariaDB or MySQL"
+    defers_constraints: ClassVar[bool] = False
+    locks_rows: ClassVar[bool] = True
+    updates_return_rows: ClassVar[bool] = False
+    texts: ClassVar[Mapping[Kind, str]] = {
+        "int": _DIGITS_SQL,
+        "text": _TEXT_SQL,
+        "uuid": _UUID_HEX_SQL,
+        "date": _DIGITS_SQL,
+        "datetime": _DATETIME_SQL,
+        "bool": _DIGITS_SQL,
+        "decimal": _DECIMAL_SQL,
+        "long_decimal": _DECIMAL_SQL,
+    }
+
+    @property
+    def binary_collation(self) -> str:
+        """Name the collation that compares code points and does not ignore trailing blanks."""
+        # Only Django's own wrapper of MySQL has the attribute, and reading it asks the server.
+        is_mariadb = cast("Any", self.connection).mysql_is_mariadb
+        return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+
+    def uuid_bucket_sql(self, column: str) -> str:
+        """Read the three hex digits that follow the version."""
+        return f"CAST(CONV(SUBSTRING({_UUID_HEX_SQL.format(column=column)}, 14, 3), 16, 10) AS UNSIGNED)"
+
+    def _joined(self, texts: Sequence[str]) -> str:
+        parts = (f"COALESCE(CONCAT(CHAR_LENGTH({text}), ':', {text}), '{NULL_TEXT}')" for text in texts)
+        return f"CONCAT({', '.join(parts)})"
+
+    def _hash(self, key: str, buckets: int) -> str:
+        return f"MOD(CAST(CONV(LEFT(MD5({key}), 8), 16, 10) AS UNSIGNED), {buckets})"

@@ -1,0 +1,53 @@
+"""What is particular to PostgreSQL?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from shardkit.topology.hashing import NULL_TEXT
+from shardkit.vendors.base import Kind, Vendor
+
+# Everything but to_char() is immutable, and md5() takes the bytes of the database's encoding: UTF-8, as Django asks.
+_UUID_HEX_SQL = "replace(({column})::text, '-', '')"
+_DATETIME_SQL = """to_char(({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')"""
+
+
+class PostgreSQL(Vendor):
+    """PostgreSQL, also with PostGIS."""
+
+    name: ClassVar[str] = "PostgreSQL"
+    defers_constraints: ClassVar[bool] = True
+    locks_rows: ClassVar[bool] = True
+    updates_return_rows: ClassVar[bool] = True
+    texts: ClassVar[Mapping[Kind, str]] = {
+        "int": "({column})::text",
+        "text": "({column})::text",
+        "uuid": _UUID_HEX_SQL,
+        "date": "to_char({column}, 'YYYY-MM-DD')",
+        "datetime": _DATETIME_SQL,
+        "bool": "({column})::int::text",
+        "decimal": "trim_scale({column})::text",
+        "long_decimal": "trim_scale({column})::text",
+    }
+
+    @property
+    def binary_collation(self) -> str:
+        """Name the collation that compares the bytes of UTF-8, which is by code points."""
+        return "C"
+
+    def uuid_bucket_sql(self, column: str) -> str:
+        """Read the three hex digits that follow the version."""
+        return f"('x' || substr({_UUID_HEX_SQL.format(column=column)}, 14, 3))::bit(12)::int"
+
+    def _refusal(self, kind: Kind) -> str | None:
+        if kind == "datetime" and self.connection.timezone is None:
+            return "without USE_TZ a local time that daylight saving skips or repeats is stored as another one"
+        return None
+
+    def _joined(self, texts: Sequence[str]) -> str:
+        parts = (f"COALESCE(length({text})::text || ':' || {text}, '{NULL_TEXT}')" for text in texts)
+        return f"({' || '.join(parts)})"
+
+    def _hash(self, key: str, buckets: int) -> str:
+        return f"mod(('x' || substr(md5({key}), 1, 8))::bit(32)::bigint, {buckets})"
