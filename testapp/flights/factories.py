@@ -1,13 +1,18 @@
 """What does an ordinary row of each table look like?"""
 
+# factory-boy says it is typed, and half of it is.
+# mypy: allow-untyped-calls, allow-untyped-decorators
+
 from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-import factory
+from factory.declarations import Iterator, LazyAttribute, SelfAttribute, Sequence, SubFactory
 from factory.django import DjangoModelFactory
+from factory.faker import Faker
+from factory.helpers import post_generation
 
 from testapp.flights.models import Airline, Airport, AuditLog, Booking, Flight, Plane, Traveller, Weather
 
@@ -31,8 +36,8 @@ class AirportFactory(DjangoModelFactory[Airport]):
         model = Airport
         django_get_or_create = ("faa",)
 
-    faa = factory.Iterator(["EWR", "JFK", "LGA"])
-    name = factory.LazyAttribute(lambda airport: f"{airport.faa} Airport")
+    faa = Iterator(["EWR", "JFK", "LGA"])
+    name = LazyAttribute(lambda airport: f"{airport.faa} Airport")
     lat = 40.6925
     lon = -74.168667
     alt = 18
@@ -45,7 +50,7 @@ class PlaneFactory(DjangoModelFactory[Plane]):
     class Meta:
         model = Plane
 
-    tailnum = factory.Sequence(lambda number: f"N{number:05}")
+    tailnum = Sequence(lambda number: f"N{number:05}")
     year = 1999
     type = "Fixed wing multi engine"
     manufacturer = "BOEING"
@@ -61,25 +66,25 @@ class FlightFactory(DjangoModelFactory[Flight]):
 
     class Params:
         #: The scheduled departure, in New York.
-        leaves = factory.Sequence(lambda number: NEW_YEAR + dt.timedelta(hours=5 + number % 18, days=number // 18))
+        leaves = Sequence(lambda number: NEW_YEAR + dt.timedelta(hours=5 + number % 18, days=number // 18))
 
-    year = factory.LazyAttribute(lambda flight: flight.leaves.year)
-    month = factory.LazyAttribute(lambda flight: flight.leaves.month)
-    day = factory.LazyAttribute(lambda flight: flight.leaves.day)
-    hour = factory.LazyAttribute(lambda flight: flight.leaves.hour)
-    minute = factory.LazyAttribute(lambda flight: flight.leaves.minute)
-    time_hour = factory.LazyAttribute(lambda flight: flight.leaves.replace(minute=0) + BEHIND_UTC)
-    sched_dep_time = factory.LazyAttribute(lambda flight: flight.hour * 100 + flight.minute)
-    dep_time = factory.SelfAttribute("sched_dep_time")
+    year = LazyAttribute(lambda flight: flight.leaves.year)
+    month = LazyAttribute(lambda flight: flight.leaves.month)
+    day = LazyAttribute(lambda flight: flight.leaves.day)
+    hour = LazyAttribute(lambda flight: flight.leaves.hour)
+    minute = LazyAttribute(lambda flight: flight.leaves.minute)
+    time_hour = LazyAttribute(lambda flight: flight.leaves.replace(minute=0) + BEHIND_UTC)
+    sched_dep_time = LazyAttribute(lambda flight: flight.hour * 100 + flight.minute)
+    dep_time = SelfAttribute("sched_dep_time")
     dep_delay = 0
-    sched_arr_time = factory.LazyAttribute(lambda flight: (flight.sched_dep_time + 300) % 2400)
-    arr_time = factory.SelfAttribute("sched_arr_time")
+    sched_arr_time = LazyAttribute(lambda flight: (flight.sched_dep_time + 300) % 2400)
+    arr_time = SelfAttribute("sched_arr_time")
     arr_delay = 0
-    carrier = factory.SubFactory(AirlineFactory)
-    number = factory.Sequence(lambda number: 1 + number % 8500)
-    plane = factory.SubFactory(PlaneFactory)
-    origin = factory.SubFactory(AirportFactory)
-    dest = factory.SubFactory(AirportFactory, faa="IAH", name="George Bush Intercontinental", tzone="America/Chicago")
+    carrier = SubFactory(AirlineFactory)
+    number = Sequence(lambda number: 1 + number % 8500)
+    plane = SubFactory(PlaneFactory)
+    origin = SubFactory(AirportFactory)
+    dest = SubFactory(AirportFactory, faa="IAH", name="George Bush Intercontinental", tzone="America/Chicago")
     air_time = 227
     distance = 1400
 
@@ -90,14 +95,14 @@ class WeatherFactory(DjangoModelFactory[Weather]):
 
     class Params:
         #: The hour of the reading, in New York.
-        at = factory.Sequence(lambda number: NEW_YEAR + dt.timedelta(hours=number))
+        at = Sequence(lambda number: NEW_YEAR + dt.timedelta(hours=number))
 
-    origin = factory.SubFactory(AirportFactory)
-    year = factory.LazyAttribute(lambda weather: weather.at.year)
-    month = factory.LazyAttribute(lambda weather: weather.at.month)
-    day = factory.LazyAttribute(lambda weather: weather.at.day)
-    hour = factory.LazyAttribute(lambda weather: weather.at.hour)
-    time_hour = factory.LazyAttribute(lambda weather: weather.at + BEHIND_UTC)
+    origin = SubFactory(AirportFactory)
+    year = LazyAttribute(lambda weather: weather.at.year)
+    month = LazyAttribute(lambda weather: weather.at.month)
+    day = LazyAttribute(lambda weather: weather.at.day)
+    hour = LazyAttribute(lambda weather: weather.at.hour)
+    time_hour = LazyAttribute(lambda weather: weather.at + BEHIND_UTC)
     temp = 39.02
     dewp = 26.06
     humid = 59.37
@@ -113,12 +118,12 @@ class TravellerFactory(DjangoModelFactory[Traveller]):
         model = Traveller
         skip_postgeneration_save = True
 
-    name = factory.Faker("name")
-    email = factory.Sequence(lambda number: f"traveller{number}@example.org")
-    home = factory.SubFactory(AirportFactory)
+    name = Faker("name")
+    email = Sequence(lambda number: f"traveller{number}@example.org")
+    home = SubFactory(AirportFactory)
 
-    @factory.post_generation
-    def favourites(self: Traveller, create: bool, airports: Any, **_extra: Any) -> None:  # type: ignore[misc]  # noqa: FBT001 - factory-boy's signature
+    @post_generation
+    def favourites(self: Traveller, create: bool, airports: Any, **_extra: Any) -> None:  # noqa: FBT001 - factory-boy's signature
         if create and airports:
             self.favourites.add(*airports)
 
@@ -127,9 +132,9 @@ class BookingFactory(DjangoModelFactory[Booking]):
     class Meta:
         model = Booking
 
-    traveller = factory.SubFactory(TravellerFactory)
-    flight = factory.SubFactory(FlightFactory)
-    seat = factory.Sequence(lambda number: f"{1 + number // 6 % 30}{'ABCDEF'[number % 6]}")
+    traveller = SubFactory(TravellerFactory)
+    flight = SubFactory(FlightFactory)
+    seat = Sequence(lambda number: f"{1 + number // 6 % 30}{'ABCDEF'[number % 6]}")
     price = Decimal("183.00")
     status = Booking.Status.BOOKED
 

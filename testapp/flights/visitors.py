@@ -48,7 +48,7 @@ def traveller_required(
     """Call *view* with the traveller who signed in, or ask the visitor to sign in first."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         me = current_traveller(request)
         if me is None:
             return redirect(f"{reverse('sign-in')}?{urlencode({'next': request.get_full_path()})}")

@@ -66,10 +66,6 @@ class SourceTable:
     def attnames(self) -> tuple[str, ...]:
         return tuple(field.attname for field in self.fields)
 
-    @property
-    def manager(self) -> models.Manager[models.Model]:
-        return self.model._default_manager  # noqa: SLF001 - Django's documented name for code about any model
-
     def parts(self, folder: Path, months: Collection[int]) -> Iterator[Part]:
         """Read the rows of *months*, part by part; a table that knows no months is read whole."""
         places = [self.fields.index(self.model._meta.get_field(name)) for name in self.scope]
@@ -94,7 +90,7 @@ class SourceTable:
     def _lines(self, folder: Path, months: Collection[int]) -> Iterator[tuple[int, list[str]]]:
         """Yield the texts of each row of *months*, in the order of the fields."""
         wanted = {str(month) for month in months}
-        columns = [field.column for field in self.fields]
+        columns = [str(field.column) for field in self.fields]
         with open_file(folder, self.name) as file:
             reader = csv.reader(file)
             header = next(reader, [])

@@ -30,6 +30,11 @@ def _canonical(value: Any) -> Any:
     return value.astimezone(dt.UTC).isoformat() if isinstance(value, dt.datetime) else value
 
 
+def manager_of(model: type[models.Model]) -> models.Manager[Any]:
+    """Return the manager of any model."""
+    return model._default_manager  # noqa: SLF001 - Django documents it for code that knows no model
+
+
 def is_copied(model: type[models.Model]) -> bool:
     """Say whether every database holds all rows of *model*."""
     return placement_of(model).kind is Kind.REFERENCE
@@ -37,7 +42,7 @@ def is_copied(model: type[models.Model]) -> bool:
 
 def stored_rows(part: Part, alias: str) -> Iterator[tuple[Any, Row]]:
     """Yield the primary key and the values of the rows of *part* in one database."""
-    rows = part.table.manager.using(alias).filter(**part.scope).order_by()
+    rows = manager_of(part.table.model).using(alias).filter(**part.scope).order_by()
     for pk, *values in rows.values_list("pk", *part.table.attnames).iterator(chunk_size=5000):
         yield pk, tuple(values)
 
@@ -70,4 +75,4 @@ def owner_test(table: SourceTable, alias: str) -> Callable[[Any, Row], bool]:
 
 def count_stored(table: SourceTable, alias: str) -> int:
     """Count all rows of *table* in one database."""
-    return table.manager.using(alias).count()
+    return manager_of(table.model).using(alias).count()

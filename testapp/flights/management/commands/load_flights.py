@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from testapp.flights.dataset import arguments
-from testapp.flights.dataset.files import TABLES, SourceError, installed_folder
+from testapp.flights.dataset.files import TABLES, SourceError
 from testapp.flights.dataset.loading import load_table
 from testapp.flights.dataset.progress import ProgressBar
 
@@ -20,14 +19,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         arguments.add_arguments(parser)
 
-    def handle(self, *, months: Collection[int], source: Path | None, **_options: Any) -> None:
+    def handle(self, *, months: str, source: str | Path | None, **_options: Any) -> None:
+        selected = arguments.selection(months, source)
         try:
-            self._load(source or installed_folder(), months)
+            for table in TABLES:
+                bar = ProgressBar(table.name, table.count(selected.folder, selected.months), self.stdout)
+                loaded = load_table(table, selected.folder, selected.months, advance=bar.advance)
+                bar.finish(f"{loaded.written:,} written")
         except SourceError as error:
             raise CommandError(str(error)) from error
-
-    def _load(self, folder: Path, months: Collection[int]) -> None:
-        for table in TABLES:
-            bar = ProgressBar(table.name, table.count(folder, months), self.stdout)
-            loaded = load_table(table, folder, months, advance=bar.advance)
-            bar.finish(f"{loaded.written:,} written")

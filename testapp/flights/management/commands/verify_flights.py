@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from testapp.flights.dataset import arguments
 from testapp.flights.dataset.comparing import Comparison, compare_table
-from testapp.flights.dataset.files import TABLES, SourceError, installed_folder
+from testapp.flights.dataset.files import TABLES, SourceError
 
 HEADER: Final = ("table", "database", "in files", "found", "missing", "surplus", "misplaced")
 
@@ -25,10 +25,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         arguments.add_arguments(parser)
 
-    def handle(self, *, months: Collection[int], source: Path | None, **_options: Any) -> None:
+    def handle(self, *, months: str, source: str | Path | None, **_options: Any) -> None:
+        selected = arguments.selection(months, source)
         try:
-            folder = source or installed_folder()
-            comparisons = [compare_table(table, folder, months) for table in TABLES]
+            comparisons = [compare_table(table, selected.folder, selected.months) for table in TABLES]
         except SourceError as error:
             raise CommandError(str(error)) from error
         for row in (HEADER, *(row for comparison in comparisons for row in rows(comparison))):
