@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from shardkit.conf.databases import is_logical
 from shardkit.conf.problems import problems
 from shardkit.conf.shapes import (
     DEFAULT_ID_BLOCK,
@@ -46,11 +47,8 @@ class Settings:
     id_block: int = DEFAULT_ID_BLOCK
     lookup_cache: str = DEFAULT_LOOKUP_CACHE
     migrate_workers: int = DEFAULT_MIGRATE_WORKERS
-
-    @property
-    def active(self) -> bool:
-        """Say whether there are shards; without them every model is plain Django on one database."""
-        return bool(self.topology.shards)
+    #: The engine of "default" is a logical one. If it is not, every model is plain Django on one database.
+    active: bool = False
 
     @cached_property
     def placed_aliases(self) -> frozenset[Alias]:
@@ -63,7 +61,7 @@ class Settings:
         return frozenset(name for names in self.replicas.values() for name in names)
 
 
-def read_settings(raw: Mapping[str, Any]) -> Settings:
+def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
     """Build the settings from *raw*, the value of SHARDKIT, or raise `SettingsInvalid`."""
     for problem in shape_problems(raw):
         raise SettingsInvalid(problem.id, problem.fact, problem.hint)
@@ -75,13 +73,14 @@ def read_settings(raw: Mapping[str, Any]) -> Settings:
         id_block=raw.get("ID_BLOCK", DEFAULT_ID_BLOCK),
         lookup_cache=raw.get("LOOKUP_CACHE", DEFAULT_LOOKUP_CACHE),
         migrate_workers=raw.get("MIGRATE_WORKERS", DEFAULT_MIGRATE_WORKERS),
+        active=active,
     )
 
 
 @cache
 def get_settings() -> Settings:
     """Return what the settings of this process say; the answer is kept until a test overrides them."""
-    return read_settings(_raw())
+    return read_settings(_raw(), active=is_logical(settings.DATABASES.get(LOGICAL, {})))
 
 
 def current_problems() -> list[Problem]:

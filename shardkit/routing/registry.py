@@ -70,8 +70,8 @@ class ModelPlacement:
     @property
     def carries_bucket(self) -> bool:
         """Say whether the primary key alone finds the row's shard."""
-        pk = self.model._meta.pk
-        return any(locator.columns == (pk.column,) for locator in self.locators)
+        columns = {field.column for field in self.model._meta.pk_fields}
+        return any(set(locator.columns) <= columns for locator in self.locators)
 
 
 class PlacementError(ImproperlyConfigured):

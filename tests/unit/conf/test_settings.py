@@ -18,7 +18,7 @@ from shardkit.topology.nodes import Shard
 
 
 def test_nothing_means_one_plain_database():
-    assert read_settings({}) == Settings()
+    assert read_settings({}, active=False) == Settings()
     assert not Settings().active
     assert Settings().placed_aliases == frozenset()
 
@@ -47,7 +47,7 @@ def test_placement_is_read_without_regard_to_case():
 
     assert settings.placement == {"auditlog": "audit", "blog.post": "blog"}
     assert settings.placed_aliases == {"audit", "blog"}
-    assert not settings.active
+    assert settings.active
 
 
 def test_the_numbers_have_defaults_and_can_be_set():
