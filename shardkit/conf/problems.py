@@ -241,7 +241,7 @@ def _few_buckets(given: _Given) -> Iterator[Problem]:
 def _engines(given: _Given) -> Iterator[Problem]:
     """Find engines on the wrong side of the logical connection."""
     default = given.config(LOGICAL)
-    if given.shards and default and not is_logical(default):
+    if (given.shards or given.placement) and default and not is_logical(default):
         wanted = ", ".join(f"{key!r}: {value!r}" for key, value in logical_engine(default).items())
         yield Problem(
             "shardkit.E018",

@@ -25,7 +25,7 @@ from shardkit.conf.shapes import (
     shards_in,
 )
 from shardkit.errors import SettingsInvalid
-from shardkit.topology.names import DEFAULT_BUCKETS, Alias
+from shardkit.topology.names import DEFAULT_BUCKETS, LOGICAL, Alias
 from shardkit.topology.nodes import Topology
 
 #: Settings that `get_settings` depends on.

@@ -105,5 +105,5 @@ def test_a_router_that_inherits_ours_counts_as_ours(inherited):
 
 def test_shardkit_set_to_none_is_no_shardkit():
     with override_settings(SHARDKIT=None):
-        assert get_settings() == Settings()
+        assert get_settings() == Settings(active=True)
         assert current_problems() == []
