@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from testapp.flights.dataset.files import Part, Row, SourceTable
-from testapp.flights.dataset.stored import digest_of, is_copied, manager_of, stored_digests
+from testapp.flights.dataset.stored import digest_of, is_copied, stored_digests
 
 #: How many rows are written, and held in memory, at a time.
 BATCH_SIZE: Final = 5000
@@ -47,7 +47,7 @@ def write(part: Part, rows: Iterable[Row]) -> None:
     """Insert *rows*; of a table with many copies some may have the row already."""
     model, attnames = part.table.model, part.table.attnames
     instances = [model(**dict(zip(attnames, row, strict=True))) for row in rows]
-    manager_of(model).bulk_create(instances, ignore_conflicts=is_copied(model))
+    model._default_manager.bulk_create(instances, ignore_conflicts=is_copied(model))  # noqa: SLF001 - of any model
 
 
 def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import models
 
-from shardkit.routing.owners import owners
+from shardkit.routing import owners
 from shardkit.routing.registry import Kind, databases_of, placement_of
 from testapp.flights.dataset.files import Part, Row, SourceTable
 
@@ -30,9 +30,9 @@ def _canonical(value: Any) -> Any:
     return value.astimezone(dt.UTC).isoformat() if isinstance(value, dt.datetime) else value
 
 
-def manager_of(model: type[models.Model]) -> models.Manager[Any]:
-    """Return the manager of any model."""
-    return model._default_manager  # noqa: SLF001 - Django documents it for code that knows no model
+def rows_in(model: type[models.Model], alias: str) -> models.QuerySet[Any]:
+    """Return the rows of *model* in one database, whether they belong there or not."""
+    return models.QuerySet(model, using=alias).order_by()
 
 
 def is_copied(model: type[models.Model]) -> bool:
@@ -42,7 +42,7 @@ def is_copied(model: type[models.Model]) -> bool:
 
 def stored_rows(part: Part, alias: str) -> Iterator[tuple[Any, Row]]:
     """Yield the primary key and the values of the rows of *part* in one database."""
-    rows = manager_of(part.table.model).using(alias).filter(**part.scope).order_by()
+    rows = rows_in(part.table.model, alias).filter(**part.scope)
     for pk, *values in rows.values_list("pk", *part.table.attnames).iterator(chunk_size=5000):
         yield pk, tuple(values)
 
@@ -61,18 +61,16 @@ def owner_test(table: SourceTable, alias: str) -> Callable[[Any, Row], bool]:
     placement = placement_of(table.model)
     if placement.kind is not Kind.SHARDED:
         return lambda _pk, _row: True
-    aliases = owners()
     names = (table.model._meta.pk.attname, *table.attnames)
-    locators = [([names.index(name) for name in found.attnames], found.function) for found in placement.locators]
+    locators = [(locator, [names.index(name) for name in locator.attnames]) for locator in placement.locators]
 
     def belongs(pk: Any, row: Row) -> bool:
         values = (pk, *row)
-        buckets = [function.find(tuple(values[at] for at in places), len(aliases)) for places, function in locators]
-        return all(bucket is not None and aliases[bucket] == alias for bucket in buckets)
+        return all(owners.find(locator, tuple(values[at] for at in places)) == alias for locator, places in locators)
 
     return belongs
 
 
 def count_stored(table: SourceTable, alias: str) -> int:
     """Count all rows of *table* in one database."""
-    return manager_of(table.model).using(alias).count()
+    return rows_in(table.model, alias).count()
