@@ -35,6 +35,13 @@ class Sharding(ABC):
     def bucket_for(self, values: tuple[object, ...], buckets: int) -> BucketId:
         """Return the bucket of the key *values*, or raise `ShardKeyNotCovered`."""
 
+    def find(self, values: tuple[object, ...], buckets: int) -> BucketId | None:
+        """Return the bucket of the key *values* without assigning one; None when no row can have that key."""
+        try:
+            return self.bucket_for(values, buckets)
+        except ShardKeyNotCovered:
+            return None
+
     def buckets_between(
         self, lower: object | None, upper: object | None, buckets: int, *, text_is_binary: bool = False
     ) -> frozenset[BucketId] | None:
