@@ -26,7 +26,7 @@ BEYOND = 10**30
 
 @pytest.fixture
 def traveller():
-    return TravellerFactory(name="Ann Traveller")
+    return TravellerFactory.create(name="Ann Traveller")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def me(client, traveller):
 
 class TestLooking:
     def test_the_home_page_lists_what_every_flight_refers_to(self, client: Client):
-        FlightFactory()
+        FlightFactory.create()
 
         page = client.get("/").content.decode()
 
@@ -50,7 +50,7 @@ class TestLooking:
         assert response["Location"] == "/planes/N14228/"
 
     def test_the_page_of_a_plane_has_its_flights_and_no_others(self, client: Client):
-        plane, other = PlaneFactory(), PlaneFactory()
+        plane, other = PlaneFactory.create(), PlaneFactory.create()
         flights = FlightFactory.create_batch(3, plane=plane)
         FlightFactory.create_batch(2, plane=other)
 
@@ -61,7 +61,7 @@ class TestLooking:
         assert "737-824" in response.content.decode()
 
     def test_a_plane_of_which_only_flights_are_known_has_a_page(self, client: Client):
-        FlightFactory(plane=None, plane_id="N0EGMQ")
+        FlightFactory.create(plane=None, plane_id="N0EGMQ")
 
         response = client.get("/planes/N0EGMQ/")
 
@@ -69,7 +69,7 @@ class TestLooking:
         assert "Nothing is known about this plane" in response.content.decode()
 
     def test_a_plane_without_flights_has_a_page(self, client: Client):
-        plane = PlaneFactory()
+        plane = PlaneFactory.create()
 
         assert client.get(f"/planes/{plane.pk}/").status_code == 200
 
@@ -77,7 +77,7 @@ class TestLooking:
         assert client.get("/planes/N99999/").status_code == 404
 
     def test_many_flights_take_several_pages(self, client: Client):
-        plane = PlaneFactory()
+        plane = PlaneFactory.create()
         FlightFactory.create_batch(51, plane=plane)
 
         assert len(client.get(f"/planes/{plane.pk}/").context["flights"]) == 50
@@ -85,9 +85,11 @@ class TestLooking:
 
     def test_the_page_of_a_flight_has_the_weather_of_its_hour(self, client: Client):
         leaves = dt.datetime(2013, 1, 5, 17, 30, tzinfo=dt.UTC)
-        flight = FlightFactory(leaves=leaves)
+        flight = FlightFactory.create(leaves=leaves)
         for hours, temp in ((-1, 20.0), (0, 21.5), (1, 23.0)):
-            WeatherFactory(origin=flight.origin, at=leaves.replace(minute=0) + dt.timedelta(hours=hours), temp=temp)
+            WeatherFactory.create(
+                origin=flight.origin, at=leaves.replace(minute=0) + dt.timedelta(hours=hours), temp=temp
+            )
 
         response = client.get(f"/flights/{flight.pk}/")
 
@@ -95,14 +97,14 @@ class TestLooking:
         assert "George Bush Intercontinental" in response.content.decode()
 
     def test_a_flight_without_a_plane_has_a_page(self, client: Client):
-        flight = FlightFactory(plane=None)
+        flight = FlightFactory.create(plane=None)
 
         response = client.get(f"/flights/{flight.pk}/")
 
         assert "not known" in response.content.decode()
 
     def test_a_flight_to_an_airport_that_is_not_described_has_a_page(self, client: Client):
-        flight = FlightFactory(dest=None, dest_id="SJU")
+        flight = FlightFactory.create(dest=None, dest_id="SJU")
 
         assert "SJU" in client.get(f"/flights/{flight.pk}/").content.decode()
 
@@ -111,11 +113,11 @@ class TestLooking:
         assert client.get(f"/flights/{pk}/").status_code == 404
 
     def test_the_page_of_an_airport_sums_up_the_weather_of_each_day(self, client: Client):
-        airport = AirportFactory(faa="JFK")
+        airport = AirportFactory.create(faa="JFK")
         for day, temp in ((1, 20.0), (1, 30.0), (2, 25.0)):
             at = dt.datetime(2013, 2, day, int(temp) % 24, tzinfo=dt.UTC)
-            WeatherFactory(origin=airport, at=at, temp=temp, wind_speed=10.0, precip=0.25)
-        WeatherFactory(origin=airport, at=dt.datetime(2013, 3, 1, tzinfo=dt.UTC))
+            WeatherFactory.create(origin=airport, at=at, temp=temp, wind_speed=10.0, precip=0.25)
+        WeatherFactory.create(origin=airport, at=dt.datetime(2013, 3, 1, tzinfo=dt.UTC))
 
         days = client.get("/airports/JFK/", {"month": 2}).context["days"]
 
@@ -125,7 +127,7 @@ class TestLooking:
         ]
 
     def test_an_unknown_airport_or_month_is_not_found(self, client: Client):
-        AirportFactory(faa="JFK")
+        AirportFactory.create(faa="JFK")
 
         assert client.get("/airports/XXX/").status_code == 404
         assert client.get("/airports/JFK/", {"month": "May"}).status_code == 404
@@ -133,7 +135,7 @@ class TestLooking:
 
 class TestSigningUp:
     def test_signing_up_makes_a_traveller_who_is_signed_in(self, client: Client):
-        AirportFactory(faa="JFK")
+        AirportFactory.create(faa="JFK")
 
         client.post("/sign-up/", {"name": "Zoë", "email": "zoe@example.org", "home": "JFK"})
 
@@ -205,7 +207,7 @@ class TestSigningUp:
 @pytest.mark.usefixtures("me")
 class TestProfile:
     def test_a_traveller_changes_the_profile(self, client: Client, me: Traveller):
-        AirportFactory(faa="LGA")
+        AirportFactory.create(faa="LGA")
 
         client.post("/profile/", {"name": "Ann Other", "email": "ann@example.org", "home": "LGA"})
 
@@ -213,7 +215,7 @@ class TestProfile:
         assert ("Ann Other", "ann@example.org", "LGA") == (me.name, me.email, me.home_id)
 
     def test_an_airport_becomes_a_favourite_and_stops_being_one(self, client: Client, me: Traveller):
-        airport = AirportFactory(faa="LGA")
+        airport = AirportFactory.create(faa="LGA")
 
         client.post("/airports/LGA/favourite/")
         assert [airport] == list(client.get("/profile/").context["favourites"])
@@ -225,7 +227,7 @@ class TestProfile:
 
 class TestBooking:
     def test_booking_needs_a_traveller(self, client: Client):
-        flight = FlightFactory()
+        flight = FlightFactory.create()
 
         response = client.post(f"/flights/{flight.pk}/book/", {"seat": "12C"})
 
@@ -252,7 +254,7 @@ class TestBooking:
         assert all(booking.flight.code in page for booking in bookings)
 
     def test_a_booking_is_noted_in_the_audit_log(self, client: Client, me: Traveller):
-        flight = FlightFactory()
+        flight = FlightFactory.create()
 
         client.post(f"/flights/{flight.pk}/book/", {"seat": "12C"})
 
@@ -260,7 +262,7 @@ class TestBooking:
         assert ("booked", f"flight {flight.pk} seat 12C") == (entry.action, entry.detail)
 
     def test_booking_again_changes_the_seat(self, client: Client, me: Traveller):
-        flight = FlightFactory()
+        flight = FlightFactory.create()
 
         client.post(f"/flights/{flight.pk}/book/", {"seat": "12C"})
         client.post(f"/flights/{flight.pk}/book/", {"seat": "1A"})
@@ -270,7 +272,7 @@ class TestBooking:
 
     @pytest.mark.parametrize("seat", ["", "12", "C12", "12G", "0A", "123A"])
     def test_a_seat_that_no_plane_has_is_not_booked(self, client: Client, me: Traveller, seat):
-        flight = FlightFactory()
+        flight = FlightFactory.create()
 
         response = client.post(f"/flights/{flight.pk}/book/", {"seat": seat})
 
@@ -283,7 +285,7 @@ class TestBooking:
         assert not me.bookings.exists()
 
     def test_many_bookings_take_several_pages(self, client: Client, me: Traveller):
-        BookingFactory.create_batch(21, traveller=me, flight__plane=PlaneFactory())
+        BookingFactory.create_batch(21, traveller=me, flight__plane=PlaneFactory.create())
 
         assert len(client.get("/bookings/").context["page_obj"]) == 20
         assert len(client.get("/bookings/", {"page": 2}).context["page_obj"]) == 1
@@ -293,7 +295,7 @@ class TestBooking:
         assert not me.bookings.exists()
 
     def test_a_cancelled_booking_stays_on_record(self, client: Client, me: Traveller):
-        booking = BookingFactory(traveller=me)
+        booking = BookingFactory.create(traveller=me)
 
         client.post(f"/bookings/{booking.pk}/cancel/")
 
@@ -303,7 +305,7 @@ class TestBooking:
         assert "cancelled" in client.get("/bookings/").content.decode()
 
     def test_cancelling_twice_is_noted_once(self, client: Client, me: Traveller):
-        booking = BookingFactory(traveller=me)
+        booking = BookingFactory.create(traveller=me)
 
         client.post(f"/bookings/{booking.pk}/cancel/")
         client.post(f"/bookings/{booking.pk}/cancel/")
@@ -311,7 +313,7 @@ class TestBooking:
         assert ["cancelled"] == [entry.action for entry in AuditLog.objects.all()]
 
     def test_booking_a_cancelled_flight_again_revives_the_booking(self, client: Client, me: Traveller):
-        booking = BookingFactory(traveller=me, status=Booking.Status.CANCELLED)
+        booking = BookingFactory.create(traveller=me, status=Booking.Status.CANCELLED)
 
         client.post(f"/flights/{booking.flight_id}/book/", {"seat": "2B"})
 
@@ -320,7 +322,7 @@ class TestBooking:
 
     @pytest.mark.usefixtures("me")
     def test_the_booking_of_another_traveller_is_not_found(self, client: Client):
-        booking = BookingFactory()
+        booking = BookingFactory.create()
 
         assert client.get(f"/bookings/{booking.pk}/").status_code == 404
         assert client.post(f"/bookings/{booking.pk}/cancel/").status_code == 404

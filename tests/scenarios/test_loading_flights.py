@@ -77,7 +77,7 @@ def load(folder: Path, months: str = "all") -> list[int]:
 def verify(folder: Path, months: str = "all") -> tuple[bool, str]:
     """Compare, and return whether the exit code is 0, and what was printed."""
     out = StringIO()
-    code = 0
+    code: object = 0
     try:
         call_command("verify_flights", source=folder, months=months, stdout=out, no_color=True)
     except SystemExit as stop:
@@ -184,7 +184,7 @@ class TestVerifying:
         home = next(alias for alias in aliases if Plane.objects.using(alias).filter(pk="N14228").exists())
         wrong = next(alias for alias in aliases if alias != home)
         places = ", ".join(["%s"] * len(columns))
-        names = ", ".join(connections[wrong].ops.quote_name(column) for column in columns)
+        names = ", ".join(connections[wrong].ops.quote_name(str(column)) for column in columns)
         with connections[home].cursor() as cursor:
             cursor.execute("DELETE FROM flights_plane WHERE tailnum = 'N14228'")
         with connections[wrong].cursor() as cursor:

@@ -37,7 +37,7 @@ class Plane(ShardedModel):
         ordering = ["tailnum"]
 
     def __str__(self) -> str:
-        return self.tailnum
+        return str(self.tailnum)
 
     def get_absolute_url(self) -> str:
         return reverse("plane", args=[self.tailnum])

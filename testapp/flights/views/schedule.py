@@ -38,7 +38,8 @@ class PlaneView(ListView):
     paginate_by = 50
 
     def get_queryset(self) -> QuerySet[Flight]:
-        return Flight.objects.filter(plane=self.kwargs["tailnum"]).select_related("carrier", "dest")
+        flights: QuerySet[Flight] = Flight.objects.filter(plane=self.kwargs["tailnum"])
+        return flights.select_related("carrier", "dest")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
