@@ -96,7 +96,7 @@ def create_first_map() -> None:
     Several first migrates may do so at once: they agree on whichever came first.
     """
     settings = conf.get_settings()
-    if not settings.active or not _catalog_exists():
+    if not settings.topology.shards or not _catalog_exists():
         return
     if _newest_row() is None:
         first = shardmap.even_split([shard.name for shard in settings.topology.shards], settings.buckets)
