@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import environ
 
 from testapp.databases import database_settings
@@ -12,7 +14,8 @@ DATABASES, SHARDKIT = database_settings(env)
 DATABASE_ROUTERS = ["shardkit.routers.ShardRouter"]
 
 SECRET_KEY = env.str("SECRET_KEY", default="a flight-booking site that anybody may read")
-DEBUG = env.bool("DEBUG", default=True)
+# Only for whoever tries the site: Django remembers every query while this is on, and loading a year has many.
+DEBUG = env.bool("DEBUG", default="runserver" in sys.argv)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 
 INSTALLED_APPS = [
