@@ -133,7 +133,7 @@ def raise_to(name: str, sequence: int) -> None:
     counter.skip_to(sequence + 1)
     if pending := _pending(connection):
         block = pending.blocks.get(counter, range(0))
-        pending.blocks[counter] = range(min(max(block.start, counter.floor), block.stop), block.stop)
+        pending.blocks[counter] = range(min(max(block.start, sequence + 1), block.stop), block.stop)
     if vendor_of(connection).locks_rows:
         with outside_transaction(connection) as outside:
             _advance(outside, counter, 0)
