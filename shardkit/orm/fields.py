@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import models
 
 from shardkit.orm.aliases import is_routing
-from shardkit.orm.placing import milliseconds, new_id, new_uuid
+from shardkit.orm.placing import milliseconds, new_uuid
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.topology.ids import make_uuid
 from shardkit.topology.names import BucketId
@@ -38,13 +38,6 @@ class ShardedAutoField(_PublicPath, models.BigAutoField):
     """
 
     carries_bucket: Final = "id"
-
-    def get_pk_value_on_save(self, instance: models.Model) -> Any:
-        """Allocate the id, now that the shard key is known."""
-        placement = placement_of(type(instance))
-        if placement.kind is not Kind.SHARDED or not is_routing():
-            return super().get_pk_value_on_save(instance)
-        return new_id(instance, placement)
 
 
 class ShardedUUIDField(_PublicPath, models.UUIDField):

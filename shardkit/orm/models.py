@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from django.db import models
+from django.db import Error, models
 from django.db.models.options import Options
 
 from shardkit import conf
@@ -12,9 +12,9 @@ from shardkit.errors import WrongShard
 from shardkit.orm._django import ModelBase
 from shardkit.orm.aliases import is_routing, settle
 from shardkit.orm.fields import ShardedAutoField
-from shardkit.orm.placing import give_id, home_of, require_known, require_unmoved, shard_alias_of, stays_put
+from shardkit.orm.placing import give_id, has_no_pk, home_of, require_known, require_unmoved, shard_alias_of, stays_put
 from shardkit.orm.query import ShardedManager
-from shardkit.routing.registry import Kind, placement_of
+from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL, Alias, ShardId
 
@@ -101,23 +101,32 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
         primaries = conf.get_settings().topology.by_primary
         if placement.kind is not Kind.SHARDED or not is_routing() or (using != LOGICAL and using not in primaries):
             return super()._save_table(raw, cls, force_insert, force_update, using, update_fields)  # type: ignore[misc]
-        is_new = give_id(self, placement)
-        alias = self._choose_shard(placement, str(using), update_fields)
-        join(alias, (placement.model._meta.db_table,))
-        if not is_new and not force_insert and self._state.adding:
-            require_known(self, placement, alias)
-        saved = super()._save_table(  # type: ignore[misc]
-            raw, cls, force_insert or (is_new and self._state.adding), force_update, alias, update_fields
-        )
+        is_new = has_no_pk(self, placement) and not force_update and not update_fields
+        has_new_id = is_new and give_id(self, placement)
+        try:
+            alias = self._choose_shard(placement, str(using), update_fields, is_new=is_new)
+            join(alias, (placement.model._meta.db_table,))
+            if not is_new and not force_insert and self._state.adding:
+                require_known(self, placement, alias)
+            saved = super()._save_table(  # type: ignore[misc]
+                raw, cls, force_insert or has_new_id, force_update, alias, update_fields
+            )
+        except Error:
+            if has_new_id:  # it carries the bucket of a key that may be another one when the caller tries again
+                setattr(self, placement.model._meta.pk.attname, None)
+            raise
         self._state.shard_alias = alias  # type: ignore[attr-defined]
         return saved
 
-    def _choose_shard(self, placement: Any, using: str, update_fields: Iterable[str] | None) -> Alias:
+    def _choose_shard(
+        self, placement: ModelPlacement, using: str, update_fields: Iterable[str] | None, *, is_new: bool
+    ) -> Alias:
         lives_on = shard_alias_of(self)
-        if lives_on is not None and stays_put(self, placement, update_fields):
+        if lives_on is not None and not is_new and stays_put(self, placement, update_fields):
             return lives_on
         alias = home_of(self, placement, "save()")
-        require_unmoved(self, placement, alias, "save()")
+        if not is_new:
+            require_unmoved(self, placement, alias, "save()")
         if using not in {LOGICAL, alias}:
             raise WrongShard(placement.model._meta.label, "save()", using, alias)
         return alias

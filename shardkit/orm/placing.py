@@ -75,13 +75,18 @@ def shard_alias_of(instance: models.Model) -> Alias | None:
     return found
 
 
+def has_no_pk(instance: models.Model, placement: ModelPlacement) -> bool:
+    """Say whether *instance* is without a primary key, as a new row is, and a copy of an old one."""
+    return instance.__dict__.get(placement.model._meta.pk.attname) is None
+
+
 def give_id(instance: models.Model, placement: ModelPlacement) -> bool:
     """Allocate the primary key of *instance* if it has none and is to get one; say whether it did.
 
     No shard may number its rows by itself: the numbers of two shards would collide.
     """
     pk = placement.model._meta.pk
-    if instance.__dict__.get(pk.attname) is not None or not isinstance(pk, models.AutoField):
+    if not has_no_pk(instance, placement) or not isinstance(pk, models.AutoField):
         return False
     setattr(instance, pk.attname, new_id(instance, placement))
     return True
