@@ -87,9 +87,9 @@ class _Reader:
         if not (self.shards or LOGICAL in self.databases):
             self._embed([*self.placed, *options.get("PLACEMENT", {}).values()])
         self._require(options)
-        self._read_replicas()
-        if self.shards:
+        if len(self.databases) > 1:
             self.databases[LOGICAL].update(logical_engine(self.databases[LOGICAL]))
+        self._read_replicas()
         return self.databases, {**self._topology(), **options}
 
     def _refuse_misspelled(self) -> None:

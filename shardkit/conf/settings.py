@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from types import MappingProxyType
@@ -96,7 +96,8 @@ def _raw() -> Any:
 
 def _router_names() -> Iterator[str]:
     """Name the classes, and their base classes, of the routers in the settings."""
-    for router in settings.DATABASE_ROUTERS:
+    entries: Sequence[Any] = settings.DATABASE_ROUTERS  # dotted names, or instances
+    for router in entries:
         kind = import_string(router) if isinstance(router, str) else type(router)
         for ancestor in getattr(kind, "__mro__", ()):
             yield f"{ancestor.__module__}.{ancestor.__qualname__}"

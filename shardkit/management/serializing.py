@@ -1,7 +1,7 @@
 """What must differ when a fixture is about a cluster?
 
 Sharded and placed models belong to the logical database then, though it has no such tables; the catalog belongs to one
-cluster and no fixture; and ids that came with a fixture must not be given again.
+cluster and no fixture.
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from django.core.management.color import no_style
 from django.db import connections, models
 
-from shardkit.catalog import idranges
-from shardkit.routing.registry import Kind, databases_of, placement_of, serializing
-from shardkit.topology.ids import sequence_of_id
+from shardkit.routing.registry import Kind, placement_of, serializing
 from shardkit.topology.names import LOGICAL, Alias
 
 #: The app of the catalog.
 CATALOG_APP = "shardkit"
-
-# The shards are asked as they are: the planner has nothing to add.
-HIGHEST_SQL = "SELECT MAX({column}) FROM {table}"
 
 
 @contextmanager
@@ -33,24 +29,15 @@ def logical_models(database: str) -> Iterator[None]:
         serializing.reset(token)
 
 
-def keep_ids_unique(loaded: Iterable[type[models.Model]]) -> None:
-    """Give no id of the *loaded* models' rows again."""
+def reset_placed_sequences(loaded: Iterable[type[models.Model]]) -> None:
+    """Begin the ids of the placed among the *loaded* models above those that came with their rows."""
+    by_alias: dict[Alias, list[type[models.Model]]] = {}
     for model in loaded:
         placement = placement_of(model)
-        pk = model._meta.pk
-        if placement.kind is not Kind.SHARDED or not isinstance(pk, models.AutoField):
-            continue
-        highest = max((_highest(model, alias) for alias in databases_of(model)), default=0)
-        if highest > 0:
-            carries = getattr(pk, "carries_bucket", None) == "id"
-            idranges.raise_to(model._meta.label_lower, sequence_of_id(highest) if carries else highest)
-
-
-def _highest(model: type[models.Model], alias: Alias) -> int:
-    """Return the highest id of *model* on *alias*; 0 without a row."""
-    connection = connections[alias]
-    quote = connection.ops.quote_name
-    sql = HIGHEST_SQL.format(column=quote(str(model._meta.pk.column)), table=quote(model._meta.db_table))
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchone()[0] or 0
+        if placement.kind is Kind.PLACED:
+            by_alias.setdefault(placement.alias, []).append(model)
+    for alias, placed in by_alias.items():
+        connection = connections[alias]
+        with connection.cursor() as cursor:
+            for statement in connection.ops.sequence_reset_sql(no_style(), placed):
+                cursor.execute(statement)

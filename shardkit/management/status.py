@@ -170,7 +170,7 @@ def _count(alias: Alias, model: type[models.Model]) -> int:
 
 def _map() -> tuple[ShardMap | None, str]:
     """Read the shard map, or say why not."""
-    if not conf.get_settings().active:
+    if not conf.get_settings().topology.shards:
         return None, ""
     try:
         return read_map(), ""

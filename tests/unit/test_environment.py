@@ -116,7 +116,14 @@ def test_placed_databases_and_options_are_read():
         "LOOKUP_CACHE": "redis",
     }
     assert databases["audit"]["NAME"] == "/data/audit"
-    assert databases["default"]["ENGINE"] == "django.db.backends.postgresql"
+    assert databases["default"]["ENGINE"] == "shardkit.backends.postgresql"
+
+
+def test_replicas_alone_leave_default_as_it_is():
+    databases, shardkit = read(DATABASE_URL="mysql://db/app", DATABASE_REPLICA_URLS="mysql://db2/app")
+
+    assert databases["default"]["ENGINE"] == "django.db.backends.mysql"
+    assert shardkit == {"REPLICAS": {"default": ["default_replica_0"]}}
 
 
 def test_an_engine_without_a_twin_becomes_the_base_of_the_generic_one():

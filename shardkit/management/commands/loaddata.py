@@ -8,7 +8,7 @@ from django.core.management.commands.loaddata import Command as DjangoLoaddata
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from shardkit.management.serializing import keep_ids_unique, logical_models
+from shardkit.management.serializing import logical_models, reset_placed_sequences
 from shardkit.topology.names import LOGICAL
 
 
@@ -21,7 +21,7 @@ class Command(DjangoLoaddata):
             super().handle(*fixture_labels, **options)
 
     def reset_sequences(self, connection: BaseDatabaseWrapper, models: set[type[models.Model]]) -> None:
-        """Begin new ids above those that came with the fixture."""
+        """Begin new ids above those that came with the fixture, on placed databases too."""
         super().reset_sequences(connection, models)
         if connection.alias == LOGICAL:
-            keep_ids_unique(models)
+            reset_placed_sequences(models)

@@ -49,8 +49,8 @@ class Command(BaseCommand):
 
 def _headline(status: ClusterStatus) -> str:
     """Say what the map says."""
-    if not conf.get_settings().active:
-        return "SHARDKIT names no shards: every sharded model is on the default database."
+    if not conf.get_settings().topology.shards:
+        return "SHARDKIT names no shards."
     version = "missing" if status.map_version is None else f"version {status.map_version}"
     return f"Shard map {version}, {counted(status.buckets, 'bucket')}."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.fix_embedded import Embedded
@@ -13,7 +15,7 @@ def tables(cluster: Embedded, alias: str) -> set[str]:
     return {name for (name,) in cluster.sql(alias, "SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def states(outcome: dict) -> dict[str, str]:
+def states(outcome: dict[str, Any]) -> dict[str, str]:
     return {each["database"]: each["state"] for each in outcome["databases"]}
 
 
