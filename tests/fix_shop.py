@@ -22,12 +22,14 @@ from pytest_django import DjangoDbBlocker
 
 from shardkit.errors import CrossShardQuery, ShardkitError
 from shardkit.routing import owners
+from shardkit.routing.registry import Kind, placement_of
 from shardkit.topology.ids import compose_id
 from shardkit.topology.names import BucketId
 from tests.fix_queries import Statements, queries_by_database
 from tests.oracle import ORACLE, on_plain_database
 from tests.shop import models as shop_models
 from tests.shop.models import (
+    Answer,
     Country,
     Customer,
     Document,
@@ -37,11 +39,13 @@ from tests.shop.models import (
     Label,
     Line,
     Order,
+    Parcel,
     Product,
     Profile,
     Reading,
     Shipment,
     Tagged,
+    Ticket,
 )
 
 #: Every table of the shop, referred-to tables first.
@@ -61,6 +65,9 @@ TABLES: Final[tuple[type[models.Model], ...]] = (
     Reading,
     Gadget,
     Document,
+    Parcel,
+    Ticket,
+    Answer,
 )
 #: Customers on each shard.
 PER_SHARD: Final = 4
@@ -85,6 +92,7 @@ class Shop:
     shipments: list[Shipment] = field(default_factory=list)
     tags: list[Tagged] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
+    tickets: list[Ticket] = field(default_factory=list)
 
     def customer_on(self, shard: int, number: int = 0) -> Customer:
         """Return a customer that lives on the shard of that number."""
@@ -120,7 +128,10 @@ def fill() -> Shop:
 
 def copy_to_oracle(model: type[models.Model]) -> None:
     """Copy the rows of *model* with their primary keys, and let the plain database go on numbering after them."""
-    model._base_manager.using(ORACLE).bulk_create(list(model._base_manager.all()))
+    sharded = placement_of(model).kind is Kind.SHARDED
+    sources = owners.all_aliases() if sharded else (placement_of(model).alias,)
+    rows = [row for alias in sources for row in model._base_manager.using(alias).order_by("pk")]
+    model._base_manager.using(ORACLE).bulk_create(rows)
     connection = connections[ORACLE]
     with connection.cursor() as cursor:
         for sql in connection.ops.sequence_reset_sql(no_style(), [model]):
@@ -215,6 +226,11 @@ def _fill_others(made: Shop) -> None:
     Gadget.objects.bulk_create(Gadget(code=f"g{n}", maker=n % 8 - 2, price=n * 3 % 10) for n in range(20))
     made.documents += [Document(customer=customer, title=customer.email) for customer in made.customers[::2]]
     Document.objects.bulk_create(made.documents)
+    Parcel.objects.bulk_create(Parcel(zone=zone, weight=zone % 7) for zone in range(0, 400, 25))
+    Parcel.objects.bulk_create(Parcel(zone=None, weight=weight) for weight in range(3))
+    made.tickets += [Ticket(queue=queue, title=f"{queue} 1") for queue in ("support", "sales", "other", "Sales")]
+    Ticket.objects.bulk_create(made.tickets)
+    Answer.objects.bulk_create(Answer(ticket=ticket, text=text) for ticket in made.tickets for text in "cab")
 
 
 # Comparing.

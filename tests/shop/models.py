@@ -6,7 +6,15 @@ from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelatio
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
-from shardkit.models import PlacedModel, ReferenceModel, ShardedModel, ShardedUUIDField, ShardKeyCharField
+from shardkit.models import (
+    ByList,
+    ByRange,
+    PlacedModel,
+    ReferenceModel,
+    ShardedModel,
+    ShardedUUIDField,
+    ShardKeyCharField,
+)
 
 
 class Country(ReferenceModel):
@@ -122,3 +130,34 @@ class Document(ShardedModel):
     id = ShardedUUIDField(primary_key=True)
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="documents")
     title = models.CharField(max_length=50)
+
+
+class Parcel(ShardedModel):
+    """Placed by ranges of its zone, one range on each of four shards."""
+
+    shard_key = "zone"
+    sharding = ByRange({0: 0, 100: 300, 200: 600, 300: 900}, end=1000, null=1)
+    zone = models.IntegerField(null=True)
+    weight = models.IntegerField()
+
+
+class Ticket(ShardedModel):
+    """Placed by a list of queues; its id says the bucket too."""
+
+    shard_key = "queue"
+    sharding = ByList({"support": 0, "sales": 400}, default=700)
+    queue = ShardKeyCharField(max_length=10)
+    title = models.CharField(max_length=20)
+    #: As an app that never heard of shardkit would declare it.
+    everything = models.Manager()
+
+
+class Answer(ShardedModel):
+    """Colocated by the id of its ticket, whatever places that, and ordered by default."""
+
+    shard_key = "ticket"
+    ticket = models.ForeignKey(Ticket, models.CASCADE, related_name="answers")
+    text = models.CharField(max_length=20)
+
+    class Meta:
+        ordering = ["text", "pk"]
