@@ -64,6 +64,8 @@ class ShardKeyCharField(_PublicPath, models.CharField):  # type: ignore[type-arg
     would be one key on two shards.
     """
 
+    text_is_binary: Final = True
+
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Add the vendor's binary collation."""
         parameters = super().db_parameters(connection)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from decimal import Decimal
 from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from shardkit.catalog import idranges
-from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyRequired
+from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyNotCovered, ShardKeyRequired
 from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
 from shardkit.routing.registry import placement_of
@@ -27,7 +28,10 @@ def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operat
     """Return the bucket of *instance* by its shard key, or raise `ShardKeyRequired` when it has none."""
     locator = key_of(placement)
     values = tuple(_key_value(instance, placement, attname, operation) for attname in locator.attnames)
-    return locator.function.place(values, len(owners.owners()))
+    try:
+        return locator.function.place(values, len(owners.owners()))
+    except ShardKeyNotCovered as error:
+        raise ShardKeyNotCovered(placement.model._meta.label, placement.key_label, error.remedy) from error
 
 
 def key_of(placement: ModelPlacement) -> Locator:
@@ -45,6 +49,9 @@ def _key_value(instance: models.Model, placement: ModelPlacement, attname: str, 
     value = field.get_prep_value(value)
     if value is None and not field.null:
         raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
+    if isinstance(value, Decimal) and value.is_finite() and -value.normalize().as_tuple().exponent > field.decimal_places:
+        remedy = f"Round it to {field.decimal_places} decimal places first, as the database will."
+        raise ShardKeyNotCovered(placement.model._meta.label, placement.key_label, remedy)
     return value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 
 from shardkit import conf
 from shardkit.catalog import idranges
@@ -20,7 +20,7 @@ from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.routing.shortcut import shortcut
-from shardkit.routing.transactions import join
+from shardkit.routing.transactions import JoinedTransactions, join
 from shardkit.topology.names import LOGICAL, Alias
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ class ShardedQuerySet(models.QuerySet[_M]):
         if alias != LOGICAL:
             self._use_named(alias)
             return alias
-        if not is_routing():
+        logical = connections[LOGICAL]
+        if not isinstance(logical, JoinedTransactions):
             return alias
         if not self._for_write:
             found = shortcut(self.query, self._hints)
             if found is not None:
-                join(found)
+                logical.use(found)
                 return found
         return LogicalAlias()
 

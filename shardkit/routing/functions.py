@@ -6,7 +6,7 @@ why these are values that compare.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -37,6 +37,8 @@ class ByKey:
 
     sharding: Sharding
     kinds: tuple[str, ...]
+    #: The column compares text byte for byte, so that it orders text as Python does.
+    text_is_binary: bool = field(default=False, compare=False)
 
     def find(self, values: tuple[Any, ...], buckets: int) -> BucketId | None:
         """Ask the sharding without assigning anything."""
@@ -48,7 +50,7 @@ class ByKey:
 
     def between(self, lower: Any, upper: Any, buckets: int) -> frozenset[BucketId] | None:
         """Ask the sharding."""
-        return self.sharding.buckets_between(lower, upper, buckets)
+        return self.sharding.buckets_between(lower, upper, buckets, text_is_binary=self.text_is_binary)
 
 
 @dataclass(frozen=True, slots=True)

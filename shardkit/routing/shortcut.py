@@ -6,7 +6,7 @@ there is certainly right, and otherwise nothing, and then the compilers look clo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
@@ -18,20 +18,23 @@ from shardkit.routing.registry import Kind, placement_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from django.db.models.sql.query import Query
-
     from shardkit.routing.registry import ModelPlacement
     from shardkit.topology.names import Alias
 
+#: Kinds of models whose rows are not on the logical database.
+_ELSEWHERE: Final = frozenset({Kind.SHARDED, Kind.PLACED})
+#: Types that are no expression for sure.
+_VALUES: Final = frozenset({int, str, bool, float, bytes, type(None)})
 
-def shortcut(query: Query, hints: Mapping[str, Any]) -> Alias | None:
+
+def shortcut(query: Any, hints: Mapping[str, Any]) -> Alias | None:
     """Return the database that certainly answers *query* alone, None when that cannot be seen at a glance."""
     placement = placement_of(query.model)
-    if placement.kind not in {Kind.SHARDED, Kind.PLACED} or not _is_plain(query):
+    if placement.kind not in _ELSEWHERE or not reads_one_table(query):
         return None
     if placement.kind is Kind.PLACED:
         return placement.alias
-    alias = _only_key(query, placement)
+    alias = _by_key(query, placement)
     if alias is not None:
         return alias
     table = query.model._meta.db_table
@@ -41,38 +44,29 @@ def shortcut(query: Query, hints: Mapping[str, Any]) -> Alias | None:
     return _by_hint(query, placement, hints) if pin is None and hints else None
 
 
-def reads_one_table(query: Query) -> bool:
-    """Say whether *query* certainly reads no table but its model's own, on the logical database or wherever it is."""
-    return _is_plain(query)
-
-
-def _is_plain(query: Query) -> bool:
+def reads_one_table(query: Any) -> bool:
+    """Say whether *query* certainly reads no table but its model's own."""
     if query.combinator or query.select_related or query.distinct_fields or query.annotations or query.extra:
         return False
-    if getattr(query, "inner_query", None) is not None or query.extra_tables or query.extra_order_by:
+    if query.extra_tables or query.extra_order_by or getattr(query, "inner_query", None) is not None:
         return False
-    refcounts = query.alias_refcount
-    if len(query.alias_map) > 1 and sum(1 for alias in query.alias_map if refcounts[alias]) > 1:
+    if len(query.alias_map) > 1 and sum(map(bool, query.alias_refcount.values())) > 1:
         return False
     return _orders_by_own_columns(query) and not _nests(query.where)
 
 
-def _orders_by_own_columns(query: Query) -> bool:
-    ordering: Iterable[Any] = query.order_by
-    if not ordering and query.default_ordering:
-        ordering = query.model._meta.ordering
-    for term in ordering:
-        if not isinstance(term, str) or "__" in term or _is_relation(query, term):
-            return False
-    return True
+def _orders_by_own_columns(query: Any) -> bool:
+    ordering: Iterable[Any] = query.order_by or (query.model._meta.ordering if query.default_ordering else ())
+    return all(isinstance(term, str) and "__" not in term and not _is_relation(query, term) for term in ordering)
 
 
-def _is_relation(query: Query, term: str) -> bool:
-    """Ordering by a relation's name orders by the related model's own ordering, which joins."""
-    field = query.model._meta.fields_map.get(term.lstrip("-")) or query.model._meta._forward_fields_map.get(
-        term.lstrip("-")
-    )
-    return bool(field is not None and field.is_relation and term.lstrip("-") != getattr(field, "attname", None))
+def _is_relation(query: Any, term: str) -> bool:
+    """Say whether *term* names a relation: ordering by it orders by the related model's own ordering, which joins."""
+    name = term.lstrip("-")
+    if name == "pk":
+        return False
+    field = next((field for field in query.model._meta.get_fields() if field.name == name), None)
+    return field is not None and field.is_relation
 
 
 def _nests(node: WhereNode) -> bool:
@@ -81,36 +75,39 @@ def _nests(node: WhereNode) -> bool:
         if isinstance(child, WhereNode):
             if _nests(child):
                 return True
-        elif not isinstance(getattr(child, "lhs", None), Col) or _holds_expression(getattr(child, "rhs", None)):
+        elif type(getattr(child, "lhs", None)) is not Col or _holds_expression(child.rhs):
             return True
     return False
 
 
 def _holds_expression(rhs: Any) -> bool:
+    if type(rhs) in _VALUES:
+        return False
     if isinstance(rhs, (list, tuple, set, frozenset)):
         return any(is_expression(value) for value in rhs)
     return is_expression(rhs)
 
 
-def _only_key(query: Query, placement: ModelPlacement) -> Alias | None:
-    """Return the shard of ``key = value``, the condition by far the most common, without the general machinery."""
+def _by_key(query: Any, placement: ModelPlacement) -> Alias | None:
+    """Return the shard of ``key = value``, by far the most common condition, without the general machinery.
+
+    What else is demanded can only leave fewer rows, and where it contradicts the key none, which that shard can say.
+    """
     where = query.where
-    if len(where.children) != 1 or where.negated:
+    if where.negated or where.connector != AND:
         return None
-    lookup = where.children[0]
-    if (
-        not isinstance(lookup, EXACT)
-        or not isinstance(lookup.lhs, Col)
-        or lookup.lhs.alias != query.model._meta.db_table
-    ):
-        return None
-    for locator in placement.locators:
-        if locator.columns == (lookup.lhs.target.column,) and lookup.rhs is not None:
-            return owners.find(locator, (lookup.rhs,))
+    table = query.model._meta.db_table
+    for lookup in where.children:
+        if not isinstance(lookup, EXACT) or lookup.rhs is None or lookup.lhs.alias != table:
+            continue
+        column = (lookup.lhs.target.column,)
+        for locator in placement.locators:
+            if locator.columns == column and not is_expression(lookup.rhs):
+                return owners.find(locator, (lookup.rhs,))
     return None
 
 
-def _by_hint(query: Query, placement: ModelPlacement, hints: Mapping[str, Any]) -> Alias | None:
+def _by_hint(query: Any, placement: ModelPlacement, hints: Mapping[str, Any]) -> Alias | None:
     """Use the instance that Django passes along, when the query asks for that very row by its primary key.
 
     A prefetch passes one instance of many, so the values compared decide and not the hint alone.

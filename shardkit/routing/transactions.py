@@ -32,12 +32,9 @@ def join(alias: Alias, tables: Iterable[str] = ()) -> None:
 
     *tables* are the tables about to be written there. Raise `ShardUnavailable` when the database does not answer.
     """
-    connection = connections[alias]
-    if connection.connection is None:
-        _connect(connection)
     logical = connections[LOGICAL]
-    if alias != LOGICAL and isinstance(logical, JoinedTransactions):
-        logical.enlist(alias, tables)
+    if isinstance(logical, JoinedTransactions):
+        logical.use(alias, tables)
 
 
 def _connect(connection: BaseDatabaseWrapper) -> None:
@@ -51,6 +48,8 @@ class JoinedTransactions:
     """Carry the shards along with the atomic blocks of the logical connection (a mixin of its `DatabaseWrapper`)."""
 
     if TYPE_CHECKING:
+        connection: Any
+        autocommit: bool
         in_atomic_block: bool
         savepoint_ids: list[str | None]
         validate_no_broken_transaction: Any
@@ -75,15 +74,24 @@ class JoinedTransactions:
             for alias in getattr(self, "_enlisted", ()):
                 connections[alias].needs_rollback = False
 
+    def use(self, alias: Alias, tables: Iterable[str] = ()) -> None:
+        """Make sure that *alias* answers, and let it take part in the transaction that is open, if one is."""
+        connection = connections[alias]
+        if connection.connection is None:
+            _connect(connection)
+        manual = self.connection is not None and not self.autocommit
+        if alias != LOGICAL and (self.in_atomic_block or manual):
+            self.enlist(alias, tables)
+
     def enlist(self, alias: Alias, tables: Iterable[str] = ()) -> None:
         """Let the shard *alias* take part in the open transaction, in which it writes *tables*."""
         if not self.in_atomic_block:
-            if not self.get_autocommit():
-                raise TransactionManagementError(
-                    "Autocommit is off on 'default' without an atomic block, so that shards could not be committed "
-                    "with it. Use transaction.atomic()."
-                )
-            return
+            if self.get_autocommit():
+                return
+            raise TransactionManagementError(
+                "Autocommit is off on 'default' without an atomic block, so that shards could not be committed with "
+                "it. Use transaction.atomic()."
+            )
         if self.needs_rollback:
             self.validate_no_broken_transaction()
         if alias not in self._enlisted:
