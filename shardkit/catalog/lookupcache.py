@@ -44,10 +44,9 @@ logger = logging.getLogger(__name__)
 ENTRY_SECONDS: Final = 300
 #: How long the closed sign stands at most, in seconds, when a change was rolled back or its process killed.
 CLOSED_SECONDS: Final = 60
-#: How often a change tries to reach the cache, and how long it waits between, in seconds: pymemcache keeps away from a
-#: server for one second after an error, and says nothing.
-TRIES: Final = 3
-PAUSE_SECONDS: Final = 1.1
+#: How long a change waits before each try to reach the cache, in seconds. Another process may have emptied it at that
+#: moment; and pymemcache keeps away from a server for one second after an error, and says nothing.
+PAUSES_SECONDS: Final = (0, 0, 1.1, 1.1)
 
 CLOSED: Final = "closed"
 #: Other processes do not see these, or they cost what the answer itself costs.
@@ -125,9 +124,8 @@ def _new_token() -> str:
 
 def _insist(name: str, value: str, timeout: int | None) -> bool:
     """Set *name* and say whether it stands there: some clients drop a write without a word."""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(PAUSE_SECONDS)
+    for pause in PAUSES_SECONDS:
+        time.sleep(pause)
         if _ask(lambda cache: _set_and_read(cache, name, value, timeout)):
             return True
     return False
@@ -169,7 +167,7 @@ def _ask(question: Callable[[BaseCache], _Answer]) -> _Answer | None:
         if not _Health.is_failing:
             _Health.is_failing = True
             name = get_settings().lookup_cache
-            logger.warning("The cache %r fails, so the database answers lookups until it is back: %s", name, error)
+            logger.warning("The cache %r fails, so the database answers lookups until it is back: %r", name, error)
         return None
     if answer and _Health.is_failing:
         _Health.is_failing = False
