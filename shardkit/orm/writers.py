@@ -21,7 +21,7 @@ from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from shardkit.topology.names import Alias
 
@@ -43,6 +43,13 @@ class _Planner:
         statement = self.query if query is None else query
         join(alias, (statement.get_meta().db_table,))
         return statement.get_compiler(alias, elide_empty=self.elide_empty)
+
+    def _on_each(self, targets: tuple[Alias, ...], run: Callable[[Any], Any]) -> list[Any]:
+        """Let *run* execute a copy of this statement on each of *targets*, in one transaction if there are several."""
+        if len(targets) == 1:
+            return [run(self._on(targets[0], self.query.clone()))]
+        with transaction.atomic(using=LOGICAL, savepoint=False):
+            return [run(self._on(alias, self.query.clone())) for alias in targets]
 
     def _targets(self, operation: str) -> tuple[Alias, ...]:
         """Return the databases that hold the rows this UPDATE or DELETE writes."""
@@ -126,7 +133,7 @@ class UpdatePlanner(_Planner):
         targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_sql(result_type)  # type: ignore[misc]
-        return _summed(self._on(alias, self.query.clone()).execute_sql(result_type) for alias in _together(targets))
+        return _summed(self._on_each(targets, lambda compiler: compiler.execute_sql(result_type)))
 
     def execute_returning_sql(self, returning_fields: Any) -> Any:
         """Update, and return the columns asked for of every row that matched."""
@@ -137,20 +144,34 @@ class UpdatePlanner(_Planner):
         targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_returning_sql(returning_fields)  # type: ignore[misc]
-        parts = [
-            self._on(alias, self.query.clone()).execute_returning_sql(returning_fields) for alias in _together(targets)
-        ]
+        parts = self._on_each(targets, lambda compiler: compiler.execute_returning_sql(returning_fields))
         return [row for part in parts for row in part]
 
     def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...]:
-        if placement.kind is Kind.GLOBAL and not self.query.where and not self.query.related_updates:
+        if placement.kind is Kind.GLOBAL and self._reads_nothing_else():
             return (LOGICAL,)
         targets = self._targets("update()")
-        if placement.kind is Kind.SHARDED and placement.key is not None:
+        if placement.kind is Kind.SHARDED:
             for field, _, value in self.query.values:
-                if field.column in placement.key.columns:
-                    _require_same_shard(placement, value, targets)
+                _require_place_kept(placement, field, value, targets)
         return targets
+
+    def _reads_nothing_else(self) -> bool:
+        """Say at a glance that only the model's own table can matter: all rows, and values that are values."""
+        query = self.query
+        return (
+            not query.where
+            and not query.related_updates
+            and not any(hasattr(value, "resolve_expression") for _, _, value in query.values)
+        )
+
+
+def _require_place_kept(placement: ModelPlacement, field: Any, value: Any, targets: tuple[Alias, ...]) -> None:
+    """Refuse a new *value* of a column that says where the row lives, unless it says the same."""
+    if placement.key is not None and field.column in placement.key.columns:
+        _require_same_shard(placement, value, targets)
+    elif any(field.column in locator.columns for locator in placement.locators):
+        raise ShardKeyImmutable(placement.model._meta.label, "update()", field.name, ", ".join(targets))
 
 
 def _require_same_shard(placement: ModelPlacement, value: Any, targets: tuple[Alias, ...]) -> None:
@@ -159,7 +180,7 @@ def _require_same_shard(placement: ModelPlacement, value: Any, targets: tuple[Al
     carried = any(locator != key for locator in placement.locators)
     fixed = not hasattr(value, "resolve_expression") and key is not None and len(key.columns) == 1
     if fixed and not carried and key is not None:
-        field = placement.model._meta.get_field(key.attnames[0])
+        field: Any = placement.model._meta.get_field(key.attnames[0])
         raw = value.pk if isinstance(value, models.Model) else value
         if targets == (owners.find(key, (field.get_prep_value(raw),)),):
             return
@@ -177,18 +198,7 @@ class DeletePlanner(_Planner):
         targets = self._targets("delete()")
         if targets == (LOGICAL,):
             return super().execute_sql(result_type, *how)  # type: ignore[misc]
-        return _summed(
-            self._on(alias, self.query.clone()).execute_sql(result_type, *how) for alias in _together(targets)
-        )
-
-
-def _together(targets: tuple[Alias, ...]) -> Iterable[Alias]:
-    """Yield *targets*, inside one transaction if there are several."""
-    if len(targets) == 1:
-        yield from targets
-        return
-    with transaction.atomic(using=LOGICAL, savepoint=False):
-        yield from targets
+        return _summed(self._on_each(targets, lambda compiler: compiler.execute_sql(result_type, *how)))
 
 
 def _summed(counts: Iterable[int | None]) -> int:
