@@ -65,21 +65,21 @@ class LogicalOperations:
 class LogicalConnection(JoinedTransactions):
     """The connection of the alias `default` (a mixin of a vendor's `DatabaseWrapper`)."""
 
-    def check_constraints(self, table_names: Sequence[str] | None = None) -> None:
+    def check_constraints(self, table_names: Iterable[str] | None = None) -> None:
         """Check *table_names* where they are; without names, `default` and the shards of this transaction."""
         if table_names is None:
-            super().check_constraints()  # type: ignore[misc]
+            super().check_constraints()
             for alias in self._enlisted:
                 connections[alias].check_constraints()
             return
         for alias, names in _by_database(table_names).items():
-            if alias == self.alias:  # type: ignore[attr-defined]
-                super().check_constraints(names)  # type: ignore[misc]
+            if alias == self.alias:
+                super().check_constraints(names)
             else:
                 connections[alias].check_constraints(names)
 
 
-def _by_database(table_names: Sequence[str]) -> dict[Alias, list[str]]:
+def _by_database(table_names: Iterable[str]) -> dict[Alias, list[str]]:
     found: dict[Alias, list[str]] = {}
     for name in table_names:
         placement = placement_of_table(name)

@@ -6,7 +6,7 @@ everybody, and remembers the shard whose rows are being read at this moment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connections
 
@@ -24,7 +24,7 @@ class LogicalAlias(str):
     __slots__ = ("shard_alias",)
     shard_alias: Alias | None
 
-    def __new__(cls) -> LogicalAlias:
+    def __new__(cls) -> Self:
         """Make an alias that has read no row yet."""
         self = super().__new__(cls, LOGICAL)
         self.shard_alias = None

@@ -54,7 +54,7 @@ def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
 
 
 def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
-    """Run the UPDATE or DELETE of *compiler* by *own* on the logical database, and see that every shard does the same."""
+    """Run the UPDATE or DELETE of *compiler* by *own* on the logical database, and the same on every shard."""
     query = compiler.query
     plan = plan_of_write(compiler)
     if not isinstance(plan, Local):
@@ -89,7 +89,7 @@ def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> N
         copies = model._base_manager.using(alias)
         for batch in _batches(pks):
             if deletes:
-                copies.filter(pk__in=batch)._raw_delete(alias)  # type: ignore[attr-defined]
+                copies.filter(pk__in=batch)._raw_delete(alias)
         if rows and names:
             copies.bulk_update(rows, names, batch_size=_COPY_BATCH)
 

@@ -181,15 +181,17 @@ def _parents(model: type[models.Model], placement: ModelPlacement) -> Iterator[F
 
 
 def _relations(model: type[models.Model], placement: ModelPlacement) -> Iterator[Finding]:
-    local = [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
+    local: list[Any] = [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
     for field in local:
         if field.remote_field.parent_link or stays_home(field, placement):
             continue
         label = f"{model._meta.label}.{field.name}"
-        target = field.related_model._meta.label  # type: ignore[union-attr]
+        target = field.related_model._meta.label
         if field.db_constraint:
             hint = "Add db_constraint=False: Django goes on enforcing on_delete, over all databases."
-            yield Finding("shardkit.E034", f"{label} has a constraint to {target}, whose rows live elsewhere.", hint, model)
+            yield Finding(
+                "shardkit.E034", f"{label} has a constraint to {target}, whose rows live elsewhere.", hint, model
+            )
         if getattr(field.remote_field.on_delete, "__name__", "").startswith("DB_"):
             hint = "Use Django's own CASCADE or SET_NULL, which reach every shard."
             yield Finding("shardkit.E035", f"{label} leaves its cascade to the database.", hint, model)
@@ -217,7 +219,7 @@ def _sharded_only(model: type[models.Model], placement: ModelPlacement) -> Itera
     sharding = getattr(model, "sharding", None) or ByHash()
     for problem in sharding.problems(conf.get_settings().buckets, columns=len(placement.key_names)):
         yield Finding("shardkit.E038", f"{model._meta.label}.sharding: {problem}", "Correct the sharding.", model)
-    ordered_by = model._meta.order_with_respect_to
+    ordered_by: Any = model._meta.order_with_respect_to
     if ordered_by is not None and not any(found.columns == (ordered_by.column,) for found in placement.locators):
         fact = f"{model._meta.label} is ordered with respect to {ordered_by.name!r}, whose rows are on several shards."
         yield Finding("shardkit.E042", fact, "Order by a field of your own.", model)

@@ -30,7 +30,7 @@ class _PublicPath:
         return name, f"{_PUBLIC_MODULE}.{type(self).__name__}", args, kwargs
 
 
-class ShardedAutoField(_PublicPath, models.BigAutoField):
+class ShardedAutoField(_PublicPath, models.BigAutoField):  # type: ignore[misc,type-arg]
     """An integer id, unique over all shards and below 2**53, that carries its row's bucket.
 
     The number comes from a range that the catalog gives to this process, so it needs no clock and no SQL per row. On
@@ -40,7 +40,7 @@ class ShardedAutoField(_PublicPath, models.BigAutoField):
     carries_bucket: Final = "id"
 
 
-class ShardedUUIDField(_PublicPath, models.UUIDField):
+class ShardedUUIDField(_PublicPath, models.UUIDField):  # type: ignore[type-arg]
     """A UUID (version 8, sorted by time) that carries its row's bucket in 12 of its bits. Make it the primary key."""
 
     carries_bucket: Final = "uuid"
@@ -57,7 +57,7 @@ class ShardedUUIDField(_PublicPath, models.UUIDField):
         return new_uuid(instance, placement)
 
 
-class ShardKeyCharField(_PublicPath, models.CharField):  # type: ignore[type-arg] - Django's is not generic at run time
+class ShardKeyCharField(_PublicPath, models.CharField):  # type: ignore[type-arg]
     """Text that is equal only when every byte is, whatever the database's collation: what a shard key needs.
 
     MariaDB and MySQL compare without case and trailing blanks unless told otherwise, and then ``"n1"`` and ``"N1"``

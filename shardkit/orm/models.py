@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from django.db import Error, models
-from django.db.models.options import Options
 
 from shardkit import conf
 from shardkit.errors import WrongShard
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 class _ShardedBase(ModelBase):
     """Give a sharded model that declares no primary key a `ShardedAutoField`, whatever DEFAULT_AUTO_FIELD says."""
 
-    def _prepare(cls) -> None:
-        options: Options[Any] = cls._meta  # type: ignore[attr-defined]
+    def _prepare(cls) -> None:  # noqa: N805 - the class of a metaclass
+        options: Any = cls._meta  # type: ignore[attr-defined]
         inherits = any(parent for parent in options.parents.values())
         if options.pk is None and not inherits:
             field = ShardedAutoField(verbose_name="ID", primary_key=True, auto_created=True)
-            cls.add_to_class("id", field)  # type: ignore[attr-defined]
+            cls.add_to_class("id", field)
         super()._prepare()  # type: ignore[misc]
 
 
@@ -88,7 +87,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
         alias = shard_alias_of(self) or home_of(self, placement, "shard")
         return conf.get_settings().topology.by_primary[alias].name
 
-    def _save_table(
+    def _save_table(  # noqa: PLR0917 - Django's signature
         self,
         raw: bool = False,  # noqa: FBT001, FBT002 - Django's signature
         cls: type[models.Model] | None = None,

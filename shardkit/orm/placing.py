@@ -42,14 +42,14 @@ def key_of(placement: ModelPlacement) -> Locator:
 
 
 def _key_value(instance: models.Model, placement: ModelPlacement, attname: str, operation: str) -> Any:
-    field = instance._meta.get_field(attname)
+    field: Any = instance._meta.get_field(attname)
     value = getattr(instance, attname)
     if is_expression(value):
         raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
     value = field.get_prep_value(value)
     if value is None and not field.null:
         raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
-    if isinstance(value, Decimal) and value.is_finite() and -value.normalize().as_tuple().exponent > field.decimal_places:
+    if isinstance(value, Decimal) and value.is_finite() and value != round(value, field.decimal_places):
         remedy = f"Round it to {field.decimal_places} decimal places first, as the database will."
         raise ShardKeyNotCovered(placement.model._meta.label, placement.key_label, remedy)
     return value
@@ -142,7 +142,7 @@ def stays_put(instance: models.Model, placement: ModelPlacement, update_fields: 
     if update_fields is None:
         return False
     written = set(update_fields)
-    fields = [instance._meta.get_field(attname) for attname in attnames]
+    fields: list[Any] = [instance._meta.get_field(attname) for attname in attnames]
     return not any(field.name in written or field.attname in written for field in fields)
 
 

@@ -32,6 +32,11 @@ _M = TypeVar("_M", bound=models.Model)
 class ShardedQuerySet(models.QuerySet[_M]):
     """A queryset that goes straight to the shard that its conditions name."""
 
+    if TYPE_CHECKING:
+        _db: str | None
+        _for_write: bool
+        _hints: dict[str, Any]
+
     @property
     def db(self) -> str:
         """The alias to run on: a shard when only one can answer, else the logical database."""

@@ -97,7 +97,7 @@ def _by_anchor(top: Level, levels: list[Level]) -> Plan:
     if len(top.components) > 1:
         return Gather(owners.all_aliases(), f"it joins {_tables_of(top)} by columns that are not their shard keys")
     if not anchors:
-        return Gather(owners.all_aliases(), f"rows of {_list({top.query.model._meta.db_table})} are on every shard")
+        return Gather(owners.all_aliases(), f"rows of {top.query.get_meta().db_table} are on every shard")
     (anchor,) = anchors
     loose = [component for level in levels[1:] for component in level.components if _leader(component) is not anchor]
     if loose:

@@ -25,7 +25,7 @@ class BucketFunction(Protocol):
         """Return the bucket of rows with these prepped *values*, or None when no row can have them."""
 
     def place(self, values: tuple[Any, ...], buckets: int) -> BucketId:
-        """Return the bucket of a new row with these prepped *values*, or raise the error that says why there is none."""
+        """Return the bucket of a new row with these prepped *values*, or raise the error that says why not."""
 
     def between(self, lower: Any, upper: Any, buckets: int) -> frozenset[BucketId] | None:
         """Return the buckets of keys between two inclusive bounds (None: open), or None when that cannot be said."""

@@ -68,7 +68,7 @@ class Level:
         placement = self.placements.get(col.alias)
         if placement is None:
             return self.outer.function_of(col) if self.outer is not None else None
-        return _function(placement, col.target.column)
+        return _function(placement, str(col.target.column))
 
 
 def _function(placement: ModelPlacement, column: str) -> BucketFunction | None:
@@ -114,11 +114,12 @@ def _inner_joined(query: Query) -> set[str]:
 
 
 def _link_joins(level: Level) -> None:
-    for alias, table in level.query.alias_map.items():
+    tables: dict[str, Any] = dict(level.query.alias_map)
+    for alias, table in tables.items():
         if not isinstance(table, Join) or alias not in level.placements:
             continue
         parent = table.parent_alias
-        pairs = [(mine.column, theirs.column) for mine, theirs in table.join_fields]
+        pairs = [(mine.column, theirs.column) for mine, theirs in table.join_fields]  # type: ignore[attr-defined]
         if parent in level.placements and _joined(level.placements[parent], level.placements[alias], pairs):
             _unite(level, parent, alias)
 
@@ -169,7 +170,7 @@ def link_semi_joins(outer: Level, nested: Level) -> None:
     narrowed = query.is_sliced or query.distinct_fields or query.combinator or query.group_by is not None
     if narrowed or len(query.select) != 1:
         return
-    selected = query.select[0]
+    selected: Any = query.select[0]
     function = nested.function_of(selected)
     if function is None or selected.target.null or selected.alias not in _inner_joined(query):
         return

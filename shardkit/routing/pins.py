@@ -128,11 +128,11 @@ def _intersect(left: Pin, right: Pin) -> Pin:
 
 
 def _learn(lookup: Any, known: Known, never_null: frozenset[str]) -> None:
-    lhs = getattr(lookup, "lhs", None)
+    lhs: Any = getattr(lookup, "lhs", None)
     if isinstance(lookup, (TupleExact, TupleIn)):
         _learn_tuple(lookup, known)
     elif isinstance(lhs, Col):
-        _learn_column((lhs.alias, lhs.target.column), lookup, known, never_null)
+        _learn_column((lhs.alias, str(lhs.target.column)), lookup, known, never_null)
 
 
 def _learn_column(column: ColumnRef, lookup: Any, known: Known, never_null: frozenset[str]) -> None:

@@ -132,20 +132,24 @@ def _by_label(model: type[models.Model]) -> ModelPlacement:
 
 
 def _find(model: type[models.Model]) -> ModelPlacement:
-    settings = conf.get_settings()
-    if not settings.active:
+    if not conf.get_settings().active:
         return ModelPlacement(model=model, kind=Kind.GLOBAL)
     if model._meta.auto_created:
         return _find_through(model)
     alias = declared_alias(model)
     if alias is not None and alias != LOGICAL:
         return ModelPlacement(model=model, kind=Kind.PLACED, alias=alias)
-    kind = getattr(model, "placement_kind", Kind.GLOBAL)
-    if kind is Kind.SHARDED and settings.topology.shards:
-        return _find_sharded(model)
-    if kind is Kind.REFERENCE:
-        return ModelPlacement(model=model, kind=Kind.REFERENCE)
-    return ModelPlacement(model=model, kind=Kind.GLOBAL)
+    return _find_by_class(model)
+
+
+def _find_by_class(model: type[models.Model]) -> ModelPlacement:
+    match getattr(model, "placement_kind", None):
+        case Kind.SHARDED if conf.get_settings().topology.shards:
+            return _find_sharded(model)
+        case Kind.REFERENCE as kind:
+            return ModelPlacement(model=model, kind=kind)
+        case _:
+            return ModelPlacement(model=model, kind=Kind.GLOBAL)
 
 
 def declared_alias(model: type[models.Model]) -> Alias | None:
@@ -161,7 +165,7 @@ def _find_through(model: type[models.Model]) -> ModelPlacement:
     owner: type[models.Model] = model._meta.auto_created  # type: ignore[assignment]
     sides = [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
     sides.sort(key=lambda field: field.related_model is not owner)
-    placements = [placement_of(side.related_model) for side in sides]  # type: ignore[arg-type]
+    placements = [placement_of(side.related_model) for side in sides]
     for side, placement in zip(sides, placements, strict=True):
         if placement.kind is Kind.SHARDED:
             locator = _locator((side,), placement.model, None)
@@ -200,7 +204,7 @@ def shard_key_names(model: type[models.Model]) -> tuple[str, ...]:
 
 def _carried(model: type[models.Model]) -> Iterable[Locator]:
     """Yield the primary key's locator, when the primary key carries the bucket."""
-    pk = model._meta.pk
+    pk: Any = model._meta.pk
     function = carried_function(pk)
     if function is None and pk.remote_field is not None and pk.remote_field.parent_link:
         parent = placement_of(pk.related_model)

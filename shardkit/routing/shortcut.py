@@ -69,7 +69,7 @@ def _is_relation(query: Any, term: str) -> bool:
     return field is not None and field.is_relation
 
 
-def _nests(node: WhereNode) -> bool:
+def _nests(node: Any) -> bool:
     """Say whether a condition holds anything but a column and plain values."""
     for child in node.children:
         if isinstance(child, WhereNode):

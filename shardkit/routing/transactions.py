@@ -24,7 +24,9 @@ from shardkit.vendors.registry import vendor_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.base.base import BaseDatabaseWrapper as _Wrapper
+else:
+    _Wrapper = object
 
 
 def join(alias: Alias, tables: Iterable[str] = ()) -> None:
@@ -37,28 +39,20 @@ def join(alias: Alias, tables: Iterable[str] = ()) -> None:
         logical.use(alias, tables)
 
 
-def _connect(connection: BaseDatabaseWrapper) -> None:
+def _connect(connection: _Wrapper) -> None:
     try:
         connection.ensure_connection()
     except OperationalError as error:
         raise ShardUnavailable("The statement", connection.alias, str(error).strip()) from error
 
 
-class JoinedTransactions:
+class JoinedTransactions(_Wrapper):
     """Carry the shards along with the atomic blocks of the logical connection (a mixin of its `DatabaseWrapper`)."""
-
-    if TYPE_CHECKING:
-        connection: Any
-        autocommit: bool
-        in_atomic_block: bool
-        savepoint_ids: list[str | None]
-        validate_no_broken_transaction: Any
-        get_autocommit: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._enlisted: dict[Alias, transaction.Atomic] = {}
         self._written: dict[Alias, set[str]] = {}
-        self._shard_savepoints: dict[str, dict[Alias, str]] = {}
+        self._shard_savepoints: dict[str, dict[Alias, Any]] = {}
         self._needs_rollback = False
         super().__init__(*args, **kwargs)
 
@@ -109,14 +103,14 @@ class JoinedTransactions:
 
     def savepoint(self) -> str | None:
         """Open a savepoint here and on every shard in the transaction."""
-        savepoint: str | None = super().savepoint()  # type: ignore[misc]
+        savepoint: str | None = super().savepoint()
         if savepoint:
             self._shard_savepoints[savepoint] = {alias: connections[alias].savepoint() for alias in self._enlisted}
         return savepoint
 
     def savepoint_rollback(self, sid: str) -> None:
         """Roll back to a savepoint here and on every shard."""
-        super().savepoint_rollback(sid)  # type: ignore[misc]
+        super().savepoint_rollback(sid)
         idranges.rolled_back(self)
         for alias, savepoint in self._shard_savepoints.get(sid, {}).items():
             connections[alias].savepoint_rollback(savepoint)
@@ -124,7 +118,7 @@ class JoinedTransactions:
 
     def savepoint_commit(self, sid: str) -> None:
         """Release a savepoint here and on every shard."""
-        super().savepoint_commit(sid)  # type: ignore[misc]
+        super().savepoint_commit(sid)
         for alias, savepoint in self._shard_savepoints.pop(sid, {}).items():
             connections[alias].savepoint_commit(savepoint)
 
@@ -135,7 +129,7 @@ class JoinedTransactions:
         """
         if idranges.has_uncommitted(self):
             self._fire_deferred_constraints()
-            super().commit()  # type: ignore[misc]
+            super().commit()
             self._commit_in_turn([LOGICAL])
         else:
             self._fire_deferred_constraints()
@@ -145,7 +139,7 @@ class JoinedTransactions:
 
     def _commit_last(self, committed: list[Alias]) -> None:
         try:
-            super().commit()  # type: ignore[misc]
+            super().commit()
         except Error as error:
             if not committed:
                 raise
@@ -155,12 +149,12 @@ class JoinedTransactions:
         """Roll back `default` and every shard."""
         idranges.rolled_back(self)
         self._abandon(self._leave())
-        super().rollback()  # type: ignore[misc]
+        super().rollback()
 
     def close(self) -> None:
         """Close the connection; a transaction that is open is rolled back, on the shards too."""
         self._abandon(self._leave())
-        super().close()  # type: ignore[misc]
+        super().close()
 
     def _leave(self) -> list[tuple[Alias, transaction.Atomic]]:
         """Forget who takes part, and return it, last come first."""
