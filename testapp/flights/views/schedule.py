@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 from django.db.models import Avg, Max, Min, QuerySet, Sum
@@ -70,11 +71,12 @@ def flight(request: HttpRequest, pk: int) -> HttpResponse:
 def airport(request: HttpRequest, faa: str) -> HttpResponse:
     """Show an airport and, where it is measured, the weather of a month."""
     airport = get_object_or_404(Airport, pk=faa)
-    month = request.GET.get("month", "1")
-    if not month.isdecimal():
-        raise Http404("There is no such month.")
+    try:
+        first_day = dt.date(YEAR, int(request.GET.get("month", 1)), 1)
+    except ValueError:
+        raise Http404("There is no such month.") from None
     days = (
-        Weather.objects.filter(origin=airport, year=YEAR, month=int(month))
+        Weather.objects.filter(origin=airport, year=YEAR, month=first_day.month)
         .values("day")
         .annotate(low=Min("temp"), high=Max("temp"), wind=Avg("wind_speed"), rain=Sum("precip"))
         .order_by("day")
@@ -82,7 +84,8 @@ def airport(request: HttpRequest, faa: str) -> HttpResponse:
     me = current_traveller(request)
     context = {
         "airport": airport,
-        "month": int(month),
+        "has_weather": airport.pk in NEW_YORK,
+        "first_day": first_day,
         "months": range(1, 13),
         "days": days,
         "is_favourite": me is not None and me.favourites.contains(airport),
