@@ -255,19 +255,25 @@ def outcome(make: Callable[[], Any], *, ordered: bool | None = None) -> Outcome:
 
 
 def same(
-    make: Callable[[], Any], *, plan: str | None = None, on: dict[str, int] | None = None, ordered: bool | None = None
+    make: Callable[[], Any],
+    *,
+    plan: str | None = None,
+    on: dict[str, int] | None = None,
+    ordered: bool | None = None,
+    error: type[Exception] | None = None,
 ) -> Any:
     """Demand that *make* comes to the same on the shards as on one plain database, and return that.
 
     *plan* is what it may ask: ``single`` is one statement on one shard, ``local`` none on any shard, ``merge`` at most
     one on each shard; *on* says the number of statements for each alias. Querysets compare in their order if they have
-    one, else as multisets; *ordered* overrules that. Errors compare by class.
+    one, else as multisets; *ordered* overrules that. With *error*, both worlds have to raise that.
     """
     here = outcome(make, ordered=ordered)
     with on_plain_database():
         there = outcome(make, ordered=ordered)
-    if type(here.error) is not type(there.error):
+    if type(here.error) is not type(there.error) or (here.error is not None and error is None):
         raise AssertionError(f"shards: {here.error!r}; plain: {there.error!r}") from (here.error or there.error)
+    assert error is None or isinstance(here.error, error), here
     assert there.value == here.value
     _check_plan(here.seen, plan, on)
     return here.value if here.error is None else here.error
