@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -291,7 +292,7 @@ class TestCached:
             for number in range(3):
                 find("customers", number)
 
-        assert [queries_of(lambda number=number: find("customers", number)) for number in range(3)] == [0, 0, 1]
+        assert [queries_of(partial(find, "customers", number)) for number in range(3)] == [0, 0, 1]
 
     def test_a_token_that_another_process_put_up_first_is_taken(
         self, cache: BaseCache, monkeypatch: pytest.MonkeyPatch
