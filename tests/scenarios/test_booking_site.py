@@ -25,12 +25,12 @@ BEYOND = 10**30
 
 
 @pytest.fixture
-def traveller():
+def traveller(deployment):
     return TravellerFactory.create(name="Ann Traveller")
 
 
 @pytest.fixture
-def me(client, traveller):
+def me(deployment, client, traveller):
     """Sign in as *traveller*."""
     client.post("/sign-in/", {"number": traveller.pk, "email": traveller.email})
     return traveller
