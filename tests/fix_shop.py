@@ -213,7 +213,7 @@ def _fill_others(made: Shop) -> None:
         for nth in range(position % 3):
             made.shipments.append(Shipment(region=REGIONS[(position + nth) % 5], order=order, cost=position + nth))
     Shipment.objects.bulk_create(made.shipments)
-    order_type, label_type = ContentType.objects.get_for_models(Order, Label).values()
+    order_type, label_type = (ContentType.objects.get_for_model(model) for model in (Order, Label))
     for position, order in enumerate(made.orders[:10]):
         made.tags.append(Tagged(content_type=order_type, object_id=order.pk, tag=f"tag-{position % 3}"))
     made.tags.append(Tagged(content_type=label_type, object_id=made.labels[0].pk, tag="label"))

@@ -14,7 +14,7 @@ import pytest
 from django.apps import apps
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
+from django.core.exceptions import MultipleObjectsReturned, ValidationError
 from django.db import Error, models, transaction
 from django.db.models import Model, QuerySet
 
@@ -33,6 +33,7 @@ EXPECTED = (
     models.ProtectedError,
     models.RestrictedError,
     models.ObjectDoesNotExist,
+    MultipleObjectsReturned,
     ValidationError,
     ValueError,
 )

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import models, transaction
 
 from shardkit.errors import ShardKeyImmutable
-from shardkit.orm._django import ROW_COUNT
+from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import insert_copies, update_copies
-from shardkit.orm.placing import give_id, home_of
-from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, plan_of_write, refuse
+from shardkit.orm.placing import give_id, home_of, key_of
+from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.routing import owners
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import join
+from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class _Planner:
         """Return the databases that hold the rows this UPDATE or DELETE writes."""
         model = self.query.get_meta().model
         plan = plan_of_write(self)
+        announce(model, plan, operation)
         match plan:
             case Local():
                 return (LOGICAL,)
@@ -153,8 +155,19 @@ class UpdatePlanner(_Planner):
         targets = self._targets("update()")
         if placement.kind is Kind.SHARDED:
             for field, _, value in self.query.values:
-                _require_place_kept(placement, field, value, targets)
+                if _may_move(placement, field, value, targets) and self._changes(field, value, targets):
+                    name = placement.key_label if field.column in key_of(placement).columns else field.name
+                    raise ShardKeyImmutable(placement.model._meta.label, "update()", name, ", ".join(targets))
         return targets
+
+    def _changes(self, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
+        """Say whether any row has another *value* in *field* than it would get. Related managers write what is there."""
+        if hasattr(value, "resolve_expression"):
+            return True
+        rows = as_select(self.query)
+        rows.add_q(~models.Q(**{field.name: value}))
+        rows.set_limits(high=1)
+        return any(self._on(alias, rows.clone()).execute_sql(SINGLE) for alias in targets)
 
     def _reads_nothing_else(self) -> bool:
         """Say at a glance that only the model's own table can matter: all rows, and values that are values."""
@@ -166,25 +179,20 @@ class UpdatePlanner(_Planner):
         )
 
 
-def _require_place_kept(placement: ModelPlacement, field: Any, value: Any, targets: tuple[Alias, ...]) -> None:
-    """Refuse a new *value* of a column that says where the row lives, unless it says the same."""
-    if placement.key is not None and field.column in placement.key.columns:
-        _require_same_shard(placement, value, targets)
-    elif any(field.column in locator.columns for locator in placement.locators):
-        raise ShardKeyImmutable(placement.model._meta.label, "update()", field.name, ", ".join(targets))
+def _may_move(placement: ModelPlacement, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
+    """Say whether *value* in the column of *field* could say another place than the row has.
 
-
-def _require_same_shard(placement: ModelPlacement, value: Any, targets: tuple[Alias, ...]) -> None:
-    """Refuse a new shard key unless every row stays on its shard, and no id carries the old key's bucket."""
-    key = placement.key
+    Within one shard a key may change, but not where an id carries the bucket of the old one.
+    """
+    locators = (key_of(placement), *placement.locators)
+    if not any(field.column in locator.columns for locator in locators):
+        return False
+    key = key_of(placement)
     carried = any(locator != key for locator in placement.locators)
-    fixed = not hasattr(value, "resolve_expression") and key is not None and len(key.columns) == 1
-    if fixed and not carried and key is not None:
-        field: Any = placement.model._meta.get_field(key.attnames[0])
-        raw = value.pk if isinstance(value, models.Model) else value
-        if targets == (owners.find(key, (field.get_prep_value(raw),)),):
-            return
-    raise ShardKeyImmutable(placement.model._meta.label, "update()", placement.key_label, ", ".join(targets))
+    if carried or len(key.columns) > 1 or hasattr(value, "resolve_expression"):
+        return True
+    raw = value.pk if isinstance(value, models.Model) else value
+    return targets != (owners.find(key, (field.get_prep_value(raw),)),)
 
 
 class DeletePlanner(_Planner):

@@ -73,7 +73,12 @@ UPDATES: dict[str, Callable[[Shop], Any]] = {
     "all global rows": lambda _: Product.objects.update(name="x"),
     "placed rows": lambda _: Invoice.objects.update(amount=F("amount") + 1),
     "placed rows through a placed parent": lambda _: InvoiceLine.objects.filter(invoice__number=1).update(text="x"),
-    "the key to what it is": lambda shop: Gadget.objects.filter(maker=3).update(maker=3, price=8),
+    "the key to what it is": lambda _: Gadget.objects.filter(maker=3).update(maker=3, price=8),
+    "a part of the key to what it is": lambda _: Reading.objects.filter(year=2001).update(year=2001, value=8),
+    "a foreign key that is the key to what it is": lambda shop: Order.objects.filter(
+        customer=shop.customers[7].pk
+    ).update(customer=shop.customers[7].pk, note="x"),
+    "the key of no row": lambda shop: Order.objects.filter(number=-1).update(customer=shop.customers[7].pk),
 }
 #: What needs rows of another database, and the error that says so.
 REFUSED: dict[str, tuple[Callable[[Shop], Any], type[Exception]]] = {
@@ -116,11 +121,11 @@ REFUSED: dict[str, tuple[Callable[[Shop], Any], type[Exception]]] = {
     "the key of all rows": (lambda _: Gadget.objects.update(maker=3), ShardKeyImmutable),
     "the key to another shard": (lambda _: Gadget.objects.filter(maker=1).update(maker=3), ShardKeyImmutable),
     "a foreign key that is the key": (
-        lambda shop: Order.objects.filter(customer=shop.customers[0].pk).update(customer=shop.customers[9]),
+        lambda shop: Order.objects.filter(customer=shop.customers[3].pk).update(customer=shop.customers[9]),
         ShardKeyImmutable,
     ),
     "its column": (
-        lambda shop: Order.objects.filter(customer=shop.customers[0].pk).update(customer_id=shop.customers[9].pk),
+        lambda shop: Order.objects.filter(customer=shop.customers[3].pk).update(customer_id=shop.customers[9].pk),
         ShardKeyImmutable,
     ),
     "a part of a composite key": (
