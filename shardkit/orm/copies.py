@@ -18,7 +18,7 @@ from shardkit.errors import CrossDatabaseQuery
 from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery
 from shardkit.orm.planning import Local, as_select, plan_of_write, refuse
 from shardkit.routing import owners
-from shardkit.routing.expressions import dissect, tables, walk
+from shardkit.routing.expressions import dissect, roots, tables, walk
 from shardkit.routing.registry import Kind, placement_of_table
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL
@@ -73,11 +73,16 @@ def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
 
 def _is_same_everywhere(query: Any) -> bool:
     """Say whether every copy would come to the same result by itself."""
-    names = tables(dissect(as_select(query), lambda source: source))
-    placements = [placement_of_table(name) for name in names]
+    select = dissect(as_select(query), lambda source: source)
+    placements = [placement_of_table(name) for name in tables(select)]
     copied = all(placement is not None and placement.kind is Kind.REFERENCE for placement in placements)
-    values = [value for _, _, value in getattr(query, "values", None) or ()]
-    return copied and not any(isinstance(node, _EVALUATED) for part in (query.where, *values) for node in walk(part))
+    return copied and not any(_is_judged_by_database(level.query) for level in select.levels())
+
+
+def _is_judged_by_database(query: Any) -> bool:
+    """Say whether two databases with the same rows may answer *query* differently."""
+    chooses = query.is_sliced or query.distinct_fields
+    return chooses or any(isinstance(node, _EVALUATED) for root in roots(query) for node in walk(root))
 
 
 def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> None:

@@ -161,3 +161,76 @@ class Answer(ShardedModel):
 
     class Meta:
         ordering = ["text", "pk"]
+
+
+class Fare(ReferenceModel):
+    """Copied, with columns that the database fills."""
+
+    name = models.CharField(max_length=20)
+    price = models.IntegerField(db_default=7)
+    twice = models.GeneratedField(expression=models.F("price") * 2, output_field=models.IntegerField(), db_persist=True)
+
+
+class Meter(ShardedModel):
+    """Sharded, with columns that the database fills."""
+
+    shard_key = "place"
+    place = models.IntegerField()
+    count = models.IntegerField(db_default=7)
+    twice = models.GeneratedField(expression=models.F("count") * 2, output_field=models.IntegerField(), db_persist=True)
+
+
+class Wholesaler(Customer):
+    """It inherits a table that places itself by its id."""
+
+    discount = models.IntegerField(default=0)
+
+
+class RushOrder(Order):
+    """It inherits a table that is placed by a foreign key."""
+
+    hours = models.IntegerField(default=0)
+
+
+class Regular(Customer):
+    """Another name for the same rows."""
+
+    class Meta:
+        proxy = True
+        ordering = ["-email"]
+
+
+class Union(Country):
+    """It inherits a copied table."""
+
+    members = models.IntegerField(default=0)
+
+
+class Tariff(ShardedModel):
+    """What several sharded models have in common."""
+
+    shard_key = "zone"
+    zone = models.IntegerField()
+    price = models.IntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class DayTariff(Tariff):
+    pass
+
+
+class NightTariff(Tariff):
+    surcharge = models.IntegerField(default=0)
+
+
+class Part(ShardedModel):
+    """It restricts the deletion of what it refers to, on its own shard and on another."""
+
+    shard_key = "shelf"
+    shelf = models.IntegerField()
+    order = models.ForeignKey(Order, models.RESTRICT, related_name="parts", db_constraint=False)
+    made_of = models.ForeignKey("self", models.CASCADE, null=True, db_constraint=False)
+    default_label = models.ForeignKey(Label, models.SET_DEFAULT, null=True, default=None)
+    bought = models.ForeignKey(Product, models.CASCADE, null=True, db_constraint=False)
