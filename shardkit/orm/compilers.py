@@ -18,6 +18,7 @@ from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
 from shardkit.routing.expressions import has_aggregate
 from shardkit.routing.plan import Gather, Local, Merge, Refuse, Single
 from shardkit.routing.transactions import join
+from shardkit.signals import announce
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ class SelectPlanner:
     ) -> Any:
         """Run the statement where its plan says, and answer as Django's own method does."""
         plan = plan_of(self)
+        announce(self.query.model, plan, "select")
         match plan:
             case Local():
                 return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]

@@ -11,10 +11,21 @@ from shardkit.errors import WrongShard
 from shardkit.orm._django import ModelBase
 from shardkit.orm.aliases import is_routing, settle
 from shardkit.orm.fields import ShardedAutoField
-from shardkit.orm.placing import give_id, has_no_pk, home_of, require_known, require_unmoved, shard_alias_of, stays_put
+from shardkit.orm.placing import (
+    BY_KEY,
+    give_id,
+    has_no_pk,
+    home_of,
+    require_known,
+    require_unmoved,
+    shard_alias_of,
+    stays_put,
+)
 from shardkit.orm.query import ShardedManager
+from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import join
+from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL, Alias, ShardId
 
 if TYPE_CHECKING:
@@ -105,6 +116,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
         try:
             alias = self._choose_shard(placement, str(using), update_fields, is_new=is_new)
             join(alias, (placement.model._meta.db_table,))
+            announce(placement.model, Single(alias, BY_KEY), "save")
             if not is_new and not force_insert and self._state.adding:
                 require_known(self, placement, alias)
             saved = super()._save_table(  # type: ignore[misc]

@@ -6,7 +6,7 @@ import secrets
 import time
 from decimal import Decimal
 from os import urandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import models
 
@@ -22,6 +22,10 @@ from shardkit.topology.names import BucketId
 if TYPE_CHECKING:
     from shardkit.routing.registry import Locator, ModelPlacement
     from shardkit.topology.names import Alias
+
+
+#: Why a row is written to a shard.
+BY_KEY: Final = "the shard key of its row places it there"
 
 
 def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operation: str) -> BucketId:

@@ -15,12 +15,15 @@ from shardkit import conf
 from shardkit.catalog import idranges
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing
-from shardkit.orm.placing import home_of, require_unmoved, with_bucket
+from shardkit.orm.placing import BY_KEY, home_of, require_unmoved, with_bucket
+from shardkit.orm.planning import plan_of
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
+from shardkit.routing.plan import Plan, Single
 from shardkit.routing.registry import Kind, placement_of
-from shardkit.routing.shortcut import shortcut
+from shardkit.routing.shortcut import AT_A_GLANCE, shortcut
 from shardkit.routing.transactions import JoinedTransactions, join
+from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL, Alias
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         _for_write: bool
         _hints: dict[str, Any]
 
+    #: Whether the conditions alone say what the statement will read.
+    _is_complete = True
+
     @property
     def db(self) -> str:
         """The alias to run on: a shard when only one can answer, else the logical database."""
@@ -47,12 +53,19 @@ class ShardedQuerySet(models.QuerySet[_M]):
         logical = connections[LOGICAL]
         if not isinstance(logical, JoinedTransactions):
             return alias
-        if not self._for_write:
+        if not self._for_write and self._is_complete:
             found = shortcut(self.query, self._hints)
             if found is not None:
                 logical.use(found)
+                announce(self.model, Single(found, AT_A_GLANCE), "select")
                 return found
         return LogicalAlias()
+
+    def route(self) -> Plan:
+        """Return the plan of this query, which says on which databases it runs and why; nothing is run."""
+        if self._db is not None and self._db != LOGICAL:
+            return Single(Alias(self._db), "using() names it")
+        return plan_of(self.query.get_compiler(using=LOGICAL))
 
     def _use_named(self, alias: str) -> None:
         """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
@@ -62,6 +75,12 @@ class ShardedQuerySet(models.QuerySet[_M]):
         if owner is not None and owner != alias:
             raise WrongShard(self.model._meta.label, f"objects.using({alias!r})", alias, owner)
         join(Alias(alias))
+
+    def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Aggregate where the compilers say, since the expressions may read tables that the conditions do not name."""
+        clone = self._chain()  # type: ignore[attr-defined]
+        clone._is_complete = False
+        return super(ShardedQuerySet, clone).aggregate(*args, **kwargs)  # type: ignore[no-any-return]
 
     # Combining: Django takes the database of the left side and forgets the other.
 
@@ -101,6 +120,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
         with transaction.atomic(using=LOGICAL, savepoint=False):
             for alias, group in groups.items():
                 join(alias, (self.model._meta.db_table,))
+                announce(self.model, Single(alias, BY_KEY), "insert")
                 super(ShardedQuerySet, self.using(alias)).bulk_create(group, *args, **kwargs)
                 for instance in group:
                     instance._state.db = LOGICAL

@@ -13,7 +13,7 @@ from django.db import models, transaction
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import insert_copies, update_copies
-from shardkit.orm.placing import give_id, home_of, key_of
+from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.routing import owners
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
@@ -65,7 +65,7 @@ class _Planner:
             case Merge(aliases):
                 return aliases
             case Gather() | Refuse():
-                refuse(plan, model, operation)
+                refuse(plan, model, f"{operation}()")
 
 
 class InsertPlanner(_Planner):
@@ -76,10 +76,13 @@ class InsertPlanner(_Planner):
         placement = self._placement()
         match placement.kind:
             case Kind.GLOBAL:
+                announce(placement.model, Local(), "insert")
                 return super().execute_sql(returning_fields)  # type: ignore[misc]
             case Kind.PLACED:
+                announce(placement.model, Single(placement.alias, "its table is placed there"), "insert")
                 return self._on(placement.alias).execute_sql(returning_fields)
             case Kind.REFERENCE:
+                announce(placement.model, Merge((LOGICAL, *owners.all_aliases()), "each keeps a copy"), "insert")
                 with transaction.atomic(using=LOGICAL, savepoint=False):
                     rows = super().execute_sql(returning_fields)  # type: ignore[misc]
                     insert_copies(self.query, rows, returning_fields)
@@ -116,6 +119,7 @@ class InsertPlanner(_Planner):
         return [pk, *fields]
 
     def _insert_group(self, alias: Alias, objects: list[Any], fields: list[Any], returning_fields: Any) -> Any:
+        announce(self.query.get_meta().model, Single(alias, BY_KEY), "insert")
         query = self.query.clone()
         query.objs, query.fields, query.raw = objects, fields, self.query.raw
         rows = self._on(alias, query).execute_sql(returning_fields)
@@ -152,7 +156,7 @@ class UpdatePlanner(_Planner):
     def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...]:
         if placement.kind is Kind.GLOBAL and self._reads_nothing_else():
             return (LOGICAL,)
-        targets = self._targets("update()")
+        targets = self._targets("update")
         if placement.kind is Kind.SHARDED:
             for field, _, value in self.query.values:
                 if _may_move(placement, field, value, targets) and self._changes(field, value, targets):
@@ -203,7 +207,7 @@ class DeletePlanner(_Planner):
         placement = self._placement()
         if placement.kind is Kind.REFERENCE:
             return update_copies(self, lambda: super(DeletePlanner, self).execute_sql(result_type, *how))  # type: ignore[misc]
-        targets = self._targets("delete()")
+        targets = self._targets("delete")
         if targets == (LOGICAL,):
             return super().execute_sql(result_type, *how)  # type: ignore[misc]
         return _summed(self._on_each(targets, lambda compiler: compiler.execute_sql(result_type, *how)))

@@ -15,6 +15,7 @@ from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import BaseTable, Join
 
 from shardkit.routing import registry
+from shardkit.routing.expressions import has_window
 from shardkit.routing.pins import EXACT, IN, Pin, conditions, pins
 from shardkit.routing.registry import Kind, ModelPlacement
 
@@ -167,8 +168,7 @@ def link(level: Level, left: Any, right: Any) -> None:
 def link_semi_joins(outer: Level, nested: Level) -> None:
     """Link ``outer.key IN (SELECT nested.key …)``: only rows of the same shard can be equal."""
     query = nested.query
-    narrowed = query.is_sliced or query.distinct_fields or query.combinator or query.group_by is not None
-    if narrowed or len(query.select) != 1:
+    if _sees_other_rows(query) or len(query.select) != 1:
         return
     selected: Any = query.select[0]
     function = nested.function_of(selected)
@@ -179,6 +179,12 @@ def link_semi_joins(outer: Level, nested: Level) -> None:
             component = nested.component_of(selected.alias)
             if component is not None:
                 component.follows = outer.component_of(lookup.lhs.alias)
+
+
+def _sees_other_rows(query: Query) -> bool:
+    """Say whether one row's part in the result depends on rows that may be on other shards."""
+    narrowed = query.is_sliced or query.distinct_fields or query.combinator
+    return bool(narrowed) or query.group_by is not None or has_window(query)
 
 
 def _lookups(node: Any) -> Iterator[Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from shardkit.routing.registry import ModelPlacement
     from shardkit.topology.names import Alias
 
+#: Why, where a glance is enough.
+AT_A_GLANCE: Final = "its conditions name one shard key, or its table is placed"
 #: Kinds of models whose rows are not on the logical database.
 _ELSEWHERE: Final = frozenset({Kind.SHARDED, Kind.PLACED})
 #: Types that are no expression for sure.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error, OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
-from shardkit.catalog import idranges
+from shardkit.catalog import idranges, lookups
 from shardkit.errors import PartialCommit, ShardUnavailable
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.vendors.registry import vendor_of
@@ -123,11 +123,11 @@ class JoinedTransactions(_Wrapper):
             connections[alias].savepoint_commit(savepoint)
 
     def commit(self) -> None:
-        """Commit the shards and then `default`; or `default` first, when ids were taken in this transaction.
+        """Commit the shards and then `default`; or `default` first, when the catalog gave ids or places in it.
 
-        Ids that a crash between two commits would return must never be returned once a shard holds them.
+        What a crash between two commits would take back must not be what a row on a shard was written by.
         """
-        if idranges.has_uncommitted(self):
+        if idranges.has_uncommitted(self) or lookups.has_uncommitted(self):
             self._fire_deferred_constraints()
             super().commit()
             self._commit_in_turn([LOGICAL])
