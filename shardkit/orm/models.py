@@ -16,8 +16,8 @@ from shardkit.orm.placing import (
     give_id,
     has_no_pk,
     home_of,
+    home_of_saved,
     require_known,
-    require_unmoved,
     shard_alias_of,
     stays_put,
 )
@@ -34,7 +34,28 @@ if TYPE_CHECKING:
     from shardkit.topology.placements import Sharding
 
 
-class _ShardedBase(ModelBase):
+class _SpreadBase(ModelBase):
+    """Let Django's own lookups of related rows go through our querysets, where a model has no base manager of its own.
+
+    Not by ``Meta.base_manager_name``: that would name a second manager, which every migration would then list.
+    """
+
+    @property
+    def _base_manager(cls) -> models.Manager[Any]:  # noqa: N805 - the class of a metaclass
+        manager: models.Manager[Any] = super()._base_manager  # type: ignore[misc,arg-type]
+        if type(manager) is not models.Manager or not manager.auto_created:
+            return manager
+        own: models.Manager[Any] | None = cls.__dict__.get("_spread_manager")
+        if own is None:
+            own = ShardedManager()
+            own.auto_created = True
+            own.name = manager.name
+            own.model = cls
+            cls._spread_manager = own
+        return own
+
+
+class _ShardedBase(_SpreadBase):
     """Give a sharded model that declares no primary key a `ShardedAutoField`, whatever DEFAULT_AUTO_FIELD says."""
 
     def _prepare(cls) -> None:  # noqa: N805 - the class of a metaclass
@@ -46,18 +67,15 @@ class _ShardedBase(ModelBase):
         super()._prepare()  # type: ignore[misc]
 
 
-class _Spread(models.Model):
+class _Spread(models.Model, metaclass=_SpreadBase):
     """What every model whose rows may come from another database than `default` has."""
 
-    objects = ShardedManager()
-    _spread_base = ShardedManager()
+    objects: ClassVar[ShardedManager[Self]] = ShardedManager()
 
     placement_kind: ClassVar[Kind]
 
     class Meta:
         abstract = True
-        base_manager_name = "_spread_base"
-        default_manager_name = "objects"
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any) -> Self:
@@ -86,7 +104,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
     shard_key: ClassVar[str | tuple[str, ...] | None] = None
     sharding: ClassVar[Sharding | None] = None
 
-    class Meta(_Spread.Meta):
+    class Meta:
         abstract = True
 
     @property
@@ -135,9 +153,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
         lives_on = shard_alias_of(self)
         if lives_on is not None and not is_new and stays_put(self, placement, update_fields):
             return lives_on
-        alias = home_of(self, placement, "save()")
-        if not is_new:
-            require_unmoved(self, placement, alias, "save()")
+        alias = (home_of if is_new else home_of_saved)(self, placement, "save()")
         if using not in {LOGICAL, alias}:
             raise WrongShard(placement.model._meta.label, "save()", using, alias)
         return alias
@@ -148,7 +164,7 @@ class ReferenceModel(_Spread):
 
     placement_kind: ClassVar[Kind] = Kind.REFERENCE
 
-    class Meta(_Spread.Meta):
+    class Meta:
         abstract = True
 
 
@@ -158,7 +174,7 @@ class PlacedModel(_Spread):
     placement_kind: ClassVar[Kind] = Kind.PLACED
     database: ClassVar[str] = LOGICAL
 
-    class Meta(_Spread.Meta):
+    class Meta:
         abstract = True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import django.core.validators
 import django.db.models.deletion
-import django.db.models.manager
 from django.conf import settings
 from django.db import migrations, models
 
@@ -28,10 +27,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["carrier"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Airport",
@@ -53,10 +48,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["faa"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="AuditLog",
@@ -75,10 +66,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "audit log",
                 "ordering": ["-at", "-id"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Plane",
@@ -101,10 +88,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["tailnum"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Flight",
@@ -177,10 +160,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["time_hour", "minute", "id"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Traveller",
@@ -225,10 +204,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["id"],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Booking",
@@ -278,10 +253,6 @@ class Migration(migrations.Migration):
                 "ordering": ["-made_at", "-id"],
                 "constraints": [models.UniqueConstraint(fields=("traveller", "flight"), name="one_booking_a_flight")],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
         migrations.CreateModel(
             name="Weather",
@@ -323,9 +294,5 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("origin", "year", "month", "time_hour"), name="one_reading_an_hour")
                 ],
             },
-            managers=[
-                ("objects", django.db.models.manager.Manager()),
-                ("_spread_base", django.db.models.manager.Manager()),
-            ],
         ),
     ]
