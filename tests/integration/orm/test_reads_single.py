@@ -32,7 +32,7 @@ from tests.shop.models import (
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-Case_ = Callable[[Shop], Any]
+Case_ = Callable[..., Any]
 
 
 def key(shop: Shop) -> Any:
