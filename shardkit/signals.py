@@ -1,0 +1,20 @@
+"""Who wants to know what shardkit decides?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.dispatch import Signal
+
+if TYPE_CHECKING:
+    from shardkit.routing.plan import Plan
+
+#: Sent when a statement has its plan and before it runs, in the thread that runs it. The sender is the model; *plan*
+#: says the databases and why, and *operation* is ``"select"``, ``"insert"``, ``"update"`` or ``"delete"``.
+query_planned = Signal()
+
+
+def announce(model: type[Any] | None, plan: Plan, operation: str) -> None:
+    """Send `query_planned`, if anybody listens."""
+    if query_planned.receivers:
+        query_planned.send(sender=model, plan=plan, operation=operation)
