@@ -92,13 +92,8 @@ def home_of_row(model: type[Model], row: Mapping[str, Any]) -> str | None:
     assert key is not None
     while not all(attname in row for attname in key.attnames):  # a child's key is in its parent's table
         link = next(iter(model._meta.parents.values()))
-        (row,) = (
-            row
-            for alias in owners.all_aliases()
-            for pk, row in rows_on(link.related_model, alias).items()
-            if pk == row[link.attname]
-        )
-        model = link.related_model
+        model, pk = link.related_model, row[link.attname]
+        (row,) = [found[pk] for found in (rows_on(model, alias) for alias in owners.all_aliases()) if pk in found]
     values = tuple(model._meta.get_field(attname).get_prep_value(row[attname]) for attname in key.attnames)
     return owners.find(key, values)
 
@@ -150,8 +145,9 @@ def plain(value: Any, identity: Identity) -> Any:
     """Return *value* as something that compares between the worlds."""
     match value:
         case Model():
-            known = value._meta.label in identity.old
-            return value._meta.label, identity.of(type(value)._meta.concrete_model, value.pk) if known else value.pk
+            model: Any = value._meta.concrete_model
+            known = model._meta.label in identity.old
+            return value._meta.label, identity.of(model, value.pk) if known else value.pk
         case BaseException():
             return type(value).__name__
         case dict():

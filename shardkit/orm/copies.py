@@ -40,11 +40,12 @@ def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
     if pk.attname in returned:
         for instance, row in zip(objects, rows, strict=True):
             setattr(instance, pk.attname, row[returned.index(pk.attname)])
-    if any(instance.pk is None for instance in objects):
+    pks = [getattr(instance, pk.attname) for instance in objects]  # not .pk: that of a child table is another column
+    if None in pks:
         _require_plain_ignore(query)
         _copy_missing(model)
     elif query.on_conflict is None and _evaluates(query, objects):
-        _insert_everywhere(model, _rows_of(model, [instance.pk for instance in objects]))
+        _insert_everywhere(model, _rows_of(model, pks))
     else:
         fields = query.fields if pk in query.fields else [pk, *query.fields]
         for alias in owners.all_aliases():
@@ -63,12 +64,34 @@ def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
         if _is_same_everywhere(query):
             result = own()
             for alias in owners.all_aliases():
-                _run(query.clone(), alias)
+                _run(_of_own_table(query), alias)
             return result
         chosen = [row[0] for rows in as_select(query).get_compiler(LOGICAL).execute_sql(MULTI) for row in rows]
+        compiler.query = _of_rows(query, chosen)  # asked again, the database might choose others
         result = own()
-        _repeat_on(query.get_meta().model, chosen, deletes=not hasattr(query, "add_update_values"))
+        _repeat_on(query.get_meta().model, chosen, deletes=not _is_update(query))
     return result
+
+
+def _is_update(query: Any) -> bool:
+    return hasattr(query, "add_update_values")
+
+
+def _of_own_table(source: Any) -> Any:
+    """Return a copy of a write without what it does to the tables of parents, which have reached every copy."""
+    query = source.clone()
+    if _is_update(query):
+        query.related_updates = {}
+    return query
+
+
+def _of_rows(source: Any, pks: list[Any]) -> Any:
+    """Return an UPDATE or DELETE that does to the rows *pks* what *source* does to those that it finds."""
+    query = type(source)(source.get_meta().model)
+    query.add_filter("pk__in", pks)
+    if _is_update(source):
+        query.values, query.related_updates = source.values, source.related_updates
+    return query
 
 
 def _is_same_everywhere(query: Any) -> bool:

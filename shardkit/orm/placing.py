@@ -73,11 +73,33 @@ def home_of(instance: models.Model, placement: ModelPlacement, operation: str) -
     return owners.alias_of(bucket)
 
 
-def require_unmoved(instance: models.Model, placement: ModelPlacement, alias: Alias, operation: str) -> None:
-    """Refuse to write a loaded *instance* to another shard than the one it was read from."""
+def home_of_saved(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:
+    """Return the primary that *instance* belongs on, and refuse a key by which a loaded row would be another one's."""
+    lives_on = None if instance._state.adding else shard_alias_of(instance)
+    try:
+        alias = home_of(instance, placement, operation)
+    except IdBelongsElsewhere as error:
+        if lives_on is None:
+            raise
+        raise ShardKeyImmutable(placement.model._meta.label, operation, placement.key_label, lives_on) from error
+    if lives_on not in {None, alias}:
+        raise ShardKeyImmutable(placement.model._meta.label, operation, placement.key_label, str(lives_on))
+    return alias
+
+
+def found_on(instance: models.Model, placement: ModelPlacement) -> Alias | None:
+    """Return the primary that holds the row of a saved *instance*, None when only the databases can tell.
+
+    The key of an instance made by hand is no evidence: nobody said that it is the row's.
+    """
     lives_on = shard_alias_of(instance)
-    if lives_on is not None and lives_on != alias and not instance._state.adding:
-        raise ShardKeyImmutable(placement.model._meta.label, operation, placement.key_label, lives_on)
+    if lives_on is not None:
+        return lives_on
+    pk = placement.model._meta.pk
+    for locator in placement.locators:
+        if locator.columns == (pk.column,):
+            return owners.find(locator, (pk.get_prep_value(instance.pk),))
+    return None
 
 
 def shard_alias_of(instance: models.Model) -> Alias | None:

@@ -15,7 +15,7 @@ from shardkit import conf
 from shardkit.catalog import idranges
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing
-from shardkit.orm.placing import BY_KEY, home_of, require_unmoved, with_bucket
+from shardkit.orm.placing import BY_KEY, found_on, home_of, home_of_saved, with_bucket
 from shardkit.orm.planning import plan_of
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
@@ -78,7 +78,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Aggregate where the compilers say, since the expressions may read tables that the conditions do not name."""
-        clone = self._chain()  # type: ignore[attr-defined]
+        clone = self._chain()
         clone._is_complete = False
         return super(ShardedQuerySet, clone).aggregate(*args, **kwargs)  # type: ignore[no-any-return]
 
@@ -112,7 +112,8 @@ class ShardedQuerySet(models.QuerySet[_M]):
     def bulk_create(self, objs: Iterable[_M], *args: Any, **kwargs: Any) -> list[_M]:
         """Insert *objs*, each on its shard, in one transaction; see Django's `bulk_create()`."""
         placement = placement_of(self.model)
-        if placement.kind is not Kind.SHARDED or not self._is_ours():
+        inherits = self.model._meta.concrete_model._meta.parents  # type: ignore[union-attr]
+        if placement.kind is not Kind.SHARDED or not self._is_ours() or inherits:
             return super().bulk_create(objs, *args, **kwargs)
         created = list(objs)
         self._refuse_key(kwargs.get("update_fields") or (), "bulk_create(update_conflicts=True)")
@@ -145,23 +146,36 @@ class ShardedQuerySet(models.QuerySet[_M]):
         """Update *fields* of *objs*, each on its shard, in one transaction; see Django's `bulk_update()`."""
         placement = placement_of(self.model)
         changed, names = tuple(objs), list(fields)
-        by_shard = placement.kind is Kind.SHARDED and self._is_ours() and all(obj.pk is not None for obj in changed)
-        if not by_shard:
+        groups = self._by_place(changed, names, placement) if placement.kind is Kind.SHARDED else None
+        if groups is None:
             return super().bulk_update(changed, names, batch_size=batch_size)
-        self._refuse_key(names, "bulk_update()")
-        groups: dict[Alias, list[_M]] = {}
-        for instance in changed:
-            alias = home_of(instance, placement, "bulk_update()")
-            require_unmoved(instance, placement, alias, "bulk_update()")
-            groups.setdefault(alias, []).append(instance)
         with transaction.atomic(using=LOGICAL, savepoint=False):
             count = 0
             for alias, group in groups.items():
                 join(alias, (self.model._meta.db_table,))
+                announce(self.model, Single(alias, BY_KEY), "update")
                 count += super(ShardedQuerySet, self.using(alias)).bulk_update(group, names, batch_size=batch_size)
         return count
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def _by_place(
+        self, changed: Collection[_M], names: Sequence[str], placement: registry.ModelPlacement
+    ) -> dict[Alias, list[_M]] | None:
+        """Sort *changed* by the shards of their rows, None when Django is to refuse them or the planner to find them."""
+        if not self._is_ours() or any(instance.pk is None for instance in changed):
+            return None
+        found = [found_on(instance, placement) for instance in changed]
+        if self._names_key(names):
+            for instance, alias in zip(changed, found, strict=True):
+                if alias is None or home_of_saved(instance, placement, "bulk_update()") != alias:
+                    self._refuse_key(names, "bulk_update()")
+        groups: dict[Alias, list[_M]] = {}
+        for instance, alias in zip(changed, found, strict=True):
+            if alias is None:
+                return None
+            groups.setdefault(alias, []).append(instance)
+        return groups
 
     def update(self, **kwargs: Any) -> int:
         """Update the matching rows; the shard key of a row cannot be changed this way."""
@@ -171,11 +185,15 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def _refuse_key(self, names: Iterable[str], operation: str) -> None:
+    def _names_key(self, names: Iterable[str]) -> bool:
         placement = placement_of(self.model)
         attnames = placement.key.attnames if placement.key is not None else ()
-        if placement.kind is Kind.SHARDED and set(names) & {*placement.key_names, *attnames}:
-            raise ShardKeyImmutable(self.model._meta.label, operation, placement.key_label, "its shard")
+        return placement.kind is Kind.SHARDED and bool(set(names) & {*placement.key_names, *attnames})
+
+    def _refuse_key(self, names: Iterable[str], operation: str) -> None:
+        if self._names_key(names):
+            label = placement_of(self.model).key_label
+            raise ShardKeyImmutable(self.model._meta.label, operation, label, "its shard")
 
     def _is_ours(self) -> bool:
         """Say whether this queryset writes to the logical database or to a shard, and not to some other database."""
@@ -230,5 +248,8 @@ def _number(created: Collection[models.Model], placement: registry.ModelPlacemen
             instance.pk = with_bucket(instance, placement, sequence)
 
 
-class ShardedManager(models.Manager.from_queryset(ShardedQuerySet)[_M]):  # type: ignore[misc]
+_Manager = models.Manager.from_queryset(ShardedQuerySet)
+
+
+class ShardedManager(_Manager[_M]):
     """The default manager of sharded, reference and placed models."""

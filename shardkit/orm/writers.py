@@ -22,7 +22,7 @@ from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from shardkit.topology.names import Alias
 
@@ -158,10 +158,10 @@ class UpdatePlanner(_Planner):
             return (LOGICAL,)
         targets = self._targets("update")
         if placement.kind is Kind.SHARDED:
-            for field, _, value in self.query.values:
-                if _may_move(placement, field, value, targets) and self._changes(field, value, targets):
-                    name = placement.key_label if field.column in key_of(placement).columns else field.name
-                    raise ShardKeyImmutable(placement.model._meta.label, "update()", name, ", ".join(targets))
+            for owner, field, value in _written(self.query):
+                if _may_move(owner, field, value, targets) and self._changes(field, value, targets):
+                    name = owner.key_label if field.column in key_of(owner).columns else field.name
+                    raise ShardKeyImmutable(owner.model._meta.label, "update()", name, ", ".join(targets))
         return targets
 
     def _changes(self, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
@@ -181,6 +181,14 @@ class UpdatePlanner(_Planner):
             and not query.related_updates
             and not any(hasattr(value, "resolve_expression") for _, _, value in query.values)
         )
+
+
+def _written(query: Any) -> Iterator[tuple[ModelPlacement, Any, Any]]:
+    """Yield what an UPDATE writes to its own table and to those of multi-table parents: (table, field, value)."""
+    model = query.get_meta().model
+    for owner, values in ((model, query.values), *query.related_updates.items()):
+        for field, _, value in values:
+            yield placement_of(owner), field, value
 
 
 def _may_move(placement: ModelPlacement, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
