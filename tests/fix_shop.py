@@ -335,7 +335,10 @@ def _plain_rows(rows: Iterable[Any], *, in_order: bool) -> Any:
 
 def _plain_row(row: models.Model, depth: int = 3) -> Any:
     """Return the columns that are loaded, annotations, and the related rows that are cached."""
-    columns = {name: plain(value) for name, value in vars(row).items() if not name.startswith("_")}
+    columns = {name: value for name, value in vars(row).items() if not name.startswith("_")}
+    for name, value in columns.items():
+        if isinstance(value, list):  # what a prefetch was told to put there
+            columns[name] = [_plain_row(one, depth - 1) for one in value] if depth else len(value)
     if depth:
         for name, related in row._state.fields_cache.items():
             columns[f"->{name}"] = _plain_row(related, depth - 1) if isinstance(related, models.Model) else related

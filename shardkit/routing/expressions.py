@@ -106,14 +106,17 @@ def tables(select: Select) -> set[str]:
 def tables_named_by_raw_sql(query: Query) -> set[str]:
     """Return the known tables that raw SQL of *query*'s own level reads behind the ORM's back.
 
-    A fragment that names its own table only to qualify a column reads nothing; with the word SELECT it may.
+    A fragment that names a table of the FROM clause only to qualify a column reads nothing; with the word SELECT it
+    may. (That is how Django prefetches many-to-many rows.)
     """
-    own = query.model._meta.db_table if query.model is not None else None
+    joined = {table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias)}
+    if query.model is not None:
+        joined.add(query.model._meta.db_table)
     found: set[str] = set(query.extra_tables)
     for text in _raw_texts(query):
         selects = "select" in text.lower()
         words = set(_WORD.findall(text))
-        found |= {word for word in words if registry.placement_of_table(word) and (selects or word != own)}
+        found |= {word for word in words if registry.placement_of_table(word) and (selects or word not in joined)}
     return found
 
 
