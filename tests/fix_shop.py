@@ -17,7 +17,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, connections, models
-from django.db.models.query import QuerySet
+from django.db.models.query import QuerySet, RawQuerySet
 from pytest_django import DjangoDbBlocker
 
 from shardkit.errors import CrossShardQuery, ShardkitError
@@ -322,7 +322,7 @@ def plain(value: Any, *, ordered: bool | None = None) -> Any:
             return _plain_row(value)
         case dict():
             return {key: plain(inside) for key, inside in value.items()}
-        case list() | tuple() | Iterator():
+        case list() | tuple() | Iterator() | RawQuerySet():
             fields = getattr(value, "_fields", ())  # of a named tuple
             return fields, _plain_rows(value, in_order=ordered is not False)
     return value
