@@ -16,6 +16,7 @@ from shardkit.orm.aliases import tag
 from shardkit.orm.planning import plan_of, refuse
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
 from shardkit.routing.expressions import has_aggregate
+from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Refuse, Single
 from shardkit.routing.transactions import join
 from shardkit.signals import announce
@@ -50,7 +51,7 @@ class SelectPlanner:
                 return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
             case Single(alias):
                 tag(self.using, alias)
-                return self._part(alias, result_type, chunked_fetch, chunk_size)
+                return self._part(self.query, alias, result_type, chunked_fetch, chunk_size)
             case Merge(aliases):
                 if result_type not in {MULTI, SINGLE} or self._needs_merging(result_type):
                     refuse(plan, self.query.model, "reading")
@@ -60,10 +61,10 @@ class SelectPlanner:
             case _:
                 assert_never(plan)
 
-    def _part(self, alias: Alias, *how: Any) -> Any:
-        """Run the statement unchanged on *alias* and describe its rows as if this compiler had."""
+    def _part(self, query: Any, alias: Alias, *how: Any) -> Any:
+        """Run *query* on *alias* and describe its rows as if this compiler had run it."""
         join(alias)
-        compiler = self.query.get_compiler(alias, elide_empty=self.elide_empty)
+        compiler = query.get_compiler(alias, elide_empty=self.elide_empty)
         result = compiler.execute_sql(*how)
         for name in ("select", "klass_info", "annotation_col_map", "col_count"):
             setattr(self, name, getattr(compiler, name, None))
@@ -80,11 +81,12 @@ class SelectPlanner:
 
     def _concatenated(self, aliases: tuple[Alias, ...], result_type: str, *how: Any) -> Any:
         """Put the shards' answers one after another: where no order is asked for, that is one database's answer."""
+        queries = Narrowing(self.query)
         if result_type == SINGLE:
-            found = (self._part(alias, result_type, *how) for alias in aliases)
+            found = (self._part(queries.on(alias), alias, result_type, *how) for alias in aliases)
             return next((row for row in found if row is not None), None)
-        first = self._part(aliases[0], MULTI, *how)
-        rest = (self._part(alias, MULTI, *how) for alias in aliases[1:])
+        first = self._part(queries.on(aliases[0]), aliases[0], MULTI, *how)
+        rest = (self._part(queries.on(alias), alias, MULTI, *how) for alias in aliases[1:])
         return self._chunks(zip(aliases, chain((first,), rest), strict=True))
 
     def _chunks(self, parts: Iterator[tuple[Alias, Any]]) -> Iterator[Any]:

@@ -78,9 +78,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Aggregate where the compilers say, since the expressions may read tables that the conditions do not name."""
-        clone = self._chain()
+        clone: Self = self._chain()  # type: ignore[attr-defined]
         clone._is_complete = False
-        return super(ShardedQuerySet, clone).aggregate(*args, **kwargs)  # type: ignore[no-any-return]
+        return super(ShardedQuerySet, clone).aggregate(*args, **kwargs)
 
     # Combining: Django takes the database of the left side and forgets the other.
 
@@ -162,7 +162,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
     def _by_place(
         self, changed: Collection[_M], names: Sequence[str], placement: registry.ModelPlacement
     ) -> dict[Alias, list[_M]] | None:
-        """Sort *changed* by the shards of their rows, None when Django is to refuse them or the planner to find them."""
+        """Sort *changed* by the shards of their rows; None leaves refusing to Django or finding to the planner."""
         if not self._is_ours() or any(instance.pk is None for instance in changed):
             return None
         found = [found_on(instance, placement) for instance in changed]

@@ -16,6 +16,7 @@ from shardkit.orm.copies import insert_copies, update_copies
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.routing import owners
+from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import join
 from shardkit.signals import announce
@@ -50,7 +51,8 @@ class _Planner:
         if len(targets) == 1:
             return [run(self._on(targets[0], self.query.clone()))]
         with transaction.atomic(using=LOGICAL, savepoint=False):
-            return [run(self._on(alias, self.query.clone())) for alias in targets]
+            queries = Narrowing(self.query)
+            return [run(self._on(alias, queries.on(alias))) for alias in targets]
 
     def _targets(self, operation: str) -> tuple[Alias, ...]:
         """Return the databases that hold the rows this UPDATE or DELETE writes."""
@@ -165,7 +167,7 @@ class UpdatePlanner(_Planner):
         return targets
 
     def _changes(self, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
-        """Say whether any row has another *value* in *field* than it would get. Related managers write what is there."""
+        """Say whether any row has another *value* in *field* than it would get: related managers write it again."""
         if hasattr(value, "resolve_expression"):
             return True
         rows = as_select(self.query)
