@@ -54,8 +54,11 @@ def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
             _run(copy, alias)
 
 
-def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
-    """Run the UPDATE or DELETE of *compiler* by *own* on the logical database, and the same on every shard."""
+def update_copies(compiler: Any, own: Callable[[], Any], *, nothing: Any = 0) -> Any:
+    """Run the UPDATE or DELETE of *compiler* by *own* on the logical database, and the same on every shard.
+
+    Return what *own* does, or *nothing* when there turns out to be no row to write.
+    """
     query = compiler.query
     plan = plan_of_write(compiler)
     if not isinstance(plan, Local):
@@ -67,6 +70,8 @@ def update_copies(compiler: Any, own: Callable[[], Any]) -> Any:
                 _run(_of_own_table(query), alias)
             return result
         chosen = [row[0] for rows in as_select(query).get_compiler(LOGICAL).execute_sql(MULTI) for row in rows]
+        if not chosen:
+            return nothing
         compiler.query = _of_rows(query, chosen)  # asked again, the database might choose others
         result = own()
         _repeat_on(query.get_meta().model, chosen, deletes=not _is_update(query))

@@ -148,7 +148,7 @@ class UpdatePlanner(_Planner):
         placement = self._placement()
         if placement.kind is Kind.REFERENCE:
             own = super().execute_returning_sql  # type: ignore[misc]
-            return update_copies(self, lambda: own(returning_fields))
+            return update_copies(self, lambda: own(returning_fields), nothing=[])
         targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_returning_sql(returning_fields)  # type: ignore[misc]
