@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error, OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
@@ -39,11 +40,18 @@ def join(alias: Alias, tables: Iterable[str] = ()) -> None:
         logical.use(alias, tables)
 
 
-def _connect(connection: _Wrapper) -> None:
+def _connect(connection: _Wrapper) -> bool:
+    """Connect, and say whether that is allowed here: on a thread that runs an event loop it is not.
+
+    `QuerySet.aiterator()` asks there for the name of its database, and again on the thread that runs the statement.
+    """
     try:
         connection.ensure_connection()
+    except SynchronousOnlyOperation:
+        return False
     except OperationalError as error:
         raise ShardUnavailable("The statement", connection.alias, str(error).strip()) from error
+    return True
 
 
 class JoinedTransactions(_Wrapper):
@@ -52,7 +60,10 @@ class JoinedTransactions(_Wrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._enlisted: dict[Alias, transaction.Atomic] = {}
         self._written: dict[Alias, set[str]] = {}
+        #: What every open savepoint is called on each shard, in the order in which they were opened.
         self._shard_savepoints: dict[str, dict[Alias, Any]] = {}
+        #: The savepoint by which a shard's block began, where the shard was in a block of the caller's already.
+        self._block_savepoints: dict[Alias, Any] = {}
         self._needs_rollback = False
         super().__init__(*args, **kwargs)
 
@@ -71,11 +82,15 @@ class JoinedTransactions(_Wrapper):
     def use(self, alias: Alias, tables: Iterable[str] = ()) -> None:
         """Make sure that *alias* answers, and let it take part in the transaction that is open, if one is."""
         connection = connections[alias]
-        if connection.connection is None:
-            _connect(connection)
+        if connection.connection is None and not _connect(connection):
+            return
         manual = self.connection is not None and not self.autocommit
-        if alias != LOGICAL and (self.in_atomic_block or manual):
+        if not self.in_atomic_block and not manual:
+            return
+        if alias != LOGICAL:
             self.enlist(alias, tables)
+        elif tables:
+            self._written.setdefault(alias, set()).update(tables)
 
     def enlist(self, alias: Alias, tables: Iterable[str] = ()) -> None:
         """Let the shard *alias* take part in the open transaction, in which it writes *tables*."""
@@ -94,45 +109,85 @@ class JoinedTransactions(_Wrapper):
             self._written.setdefault(alias, set()).update(tables)
 
     def _open(self, alias: Alias) -> None:
+        connection = connections[alias]
+        is_inner = connection.in_atomic_block
         block = transaction.Atomic(alias, savepoint=True, durable=False)
         block.__enter__()
         self._enlisted[alias] = block
-        for savepoint in self.savepoint_ids:
-            if savepoint:
-                self._shard_savepoints.setdefault(savepoint, {})[alias] = connections[alias].savepoint()
+        if is_inner:
+            self._block_savepoints[alias] = connection.savepoint_ids[-1]
+        for on_shards in self._shard_savepoints.values():
+            on_shards[alias] = connection.savepoint()
 
     def savepoint(self) -> str | None:
         """Open a savepoint here and on every shard in the transaction."""
+        self._forget_released()
         savepoint: str | None = super().savepoint()
         if savepoint:
             self._shard_savepoints[savepoint] = {alias: connections[alias].savepoint() for alias in self._enlisted}
         return savepoint
 
     def savepoint_rollback(self, sid: str) -> None:
-        """Roll back to a savepoint here and on every shard."""
+        """Roll back to a savepoint here and on every shard; a shard that has none cannot go on."""
         super().savepoint_rollback(sid)
         idranges.rolled_back(self)
-        for alias, savepoint in self._shard_savepoints.get(sid, {}).items():
-            connections[alias].savepoint_rollback(savepoint)
-            connections[alias].needs_rollback = False
+        self._forget_released()
+        self._forget_savepoints(after=sid)
+        on_shards = self._shard_savepoints.get(sid, {})
+        for alias in self._enlisted:
+            if alias in on_shards:
+                connections[alias].savepoint_rollback(on_shards[alias])
+            connections[alias].needs_rollback = alias not in on_shards
 
     def savepoint_commit(self, sid: str) -> None:
         """Release a savepoint here and on every shard."""
-        super().savepoint_commit(sid)
-        for alias, savepoint in self._shard_savepoints.pop(sid, {}).items():
+        self._require_unbroken()
+        self._forget_released()
+        self._forget_savepoints(after=sid)
+        for alias, savepoint in self._shard_savepoints.get(sid, {}).items():
             connections[alias].savepoint_commit(savepoint)
+        super().savepoint_commit(sid)
+        self._shard_savepoints.pop(sid, None)
+
+    def _forget_savepoints(self, *, after: str) -> None:
+        """Forget the savepoints opened after one that is rolled back to or released: they are gone with it."""
+        known = list(self._shard_savepoints)
+        for sid in known[known.index(after) + 1 :] if after in known else ():
+            del self._shard_savepoints[sid]
+
+    def _forget_released(self) -> None:
+        """Forget the savepoints that went with a block of the caller's.
+
+        Where ``atomic(using=shard)`` was opened inside our transaction and the shard joined it inside that block, the
+        end of that block released our savepoints, and the end of ours will commit it.
+        """
+        for alias, savepoint in list(self._block_savepoints.items()):
+            if savepoint not in connections[alias].savepoint_ids:
+                del self._block_savepoints[alias]
+                for on_shards in self._shard_savepoints.values():
+                    on_shards.pop(alias, None)
+
+    def _require_unbroken(self) -> None:
+        """Refuse to go on where a database has given up the transaction after an error that somebody swallowed."""
+        for alias in self._enlisted:
+            if vendor_of(connections[alias]).transaction_has_failed():
+                raise TransactionManagementError(
+                    f"A statement failed on {alias!r} and its error was caught inside the transaction, so that this "
+                    "database can only roll back. Catch it around an atomic block of its own."
+                )
 
     def commit(self) -> None:
         """Commit the shards and then `default`; or `default` first, when the catalog gave ids or places in it.
 
         What a crash between two commits would take back must not be what a row on a shard was written by.
         """
-        if idranges.has_uncommitted(self) or lookups.has_uncommitted(self):
-            self._fire_deferred_constraints()
+        self._require_unbroken()
+        default_first = idranges.has_uncommitted(self) or lookups.has_uncommitted(self)
+        self._fire_deferred_constraints(default_first=default_first)
+        if default_first:
             super().commit()
             self._commit_in_turn([LOGICAL])
         else:
-            self._fire_deferred_constraints()
             committed = self._commit_in_turn([])
             self._commit_last(committed)
         idranges.committed(self)
@@ -159,30 +214,42 @@ class JoinedTransactions(_Wrapper):
     def _leave(self) -> list[tuple[Alias, transaction.Atomic]]:
         """Forget who takes part, and return it, last come first."""
         enlisted = list(self._enlisted.items())[::-1]
-        self._enlisted, self._written, self._shard_savepoints = {}, {}, {}
+        self._enlisted, self._written, self._shard_savepoints, self._block_savepoints = {}, {}, {}, {}
         return enlisted
 
-    def _fire_deferred_constraints(self) -> None:
-        """Let every shard say now what it would only say at COMMIT. One shard alone says it in time."""
-        if len(self._written) < 2:  # noqa: PLR2004 - one writer has nobody to be inconsistent with
+    def _fire_deferred_constraints(self, *, default_first: bool) -> None:
+        """Let every database say now what it would only say at COMMIT. One writer alone says it in time."""
+        shards = self._written.keys() - {LOGICAL}
+        if not shards or (len(self._written) == 1 and not default_first):
             return
         for alias, tables in self._written.items():
-            connection = connections[alias]
-            if vendor_of(connection).defers_constraints:
-                connection.check_constraints(sorted(tables))
+            if not vendor_of(connections[alias]).defers_constraints:
+                continue
+            if alias == LOGICAL:
+                super().check_constraints(sorted(tables))
+            else:
+                connections[alias].check_constraints(sorted(tables))
 
     def _commit_in_turn(self, committed: list[Alias]) -> list[Alias]:
         blocks = self._leave()[::-1]
         for position, (alias, block) in enumerate(blocks):
+            self._take_hooks(alias)
             try:
                 block.__exit__(None, None, None)
-            except Error as error:
+            except BaseException as error:
                 self._abandon(blocks[position + 1 :])
-                if not committed:
+                if not committed or not isinstance(error, Error):
                     raise
                 raise PartialCommit(", ".join(committed), alias, str(error)) from error
             committed.append(alias)
         return committed
+
+    def _take_hooks(self, alias: Alias) -> None:
+        """Let what waits for the commit of the shard *alias* wait for ours, which comes after all shards'."""
+        connection = connections[alias]
+        if not connection.savepoint_ids:
+            self.run_on_commit += connection.run_on_commit
+            connection.run_on_commit = []
 
     @staticmethod
     def _abandon(blocks: list[tuple[Alias, transaction.Atomic]]) -> None:

@@ -179,8 +179,8 @@ def test_an_aggregate_sees_all_that_its_expressions_read(shop: Shop, case: Case_
                 ExpressionWrapper(Q(customer=a(s)) | Q(status="paid"), output_field=BooleanField())
             ),
             key_or_function=lambda s: Order.objects.filter(Q(customer=a(s)) | Q(pk=Func(F("pk"), function="ABS"))),
-            float_that_is_no_integer=lambda _: Gadget.objects.filter(maker=3.5),
-            decimal_key=lambda _: Gadget.objects.filter(maker=Decimal("3.0")),
+            float_that_is_no_integer=lambda _: Gadget.objects.filter(maker=3.5),  # type: ignore[misc]
+            decimal_key=lambda _: Gadget.objects.filter(maker=Decimal("3.0")),  # type: ignore[misc]
             in_of_mixed_types=lambda _: Gadget.objects.filter(maker__in=["1", 2.0, Decimal(3), True, None]),
             in_of_a_generator=lambda s: Order.objects.filter(customer_id__in=(c.pk for c in s.customers[:6])),
             in_of_a_set=lambda s: Order.objects.filter(customer_id__in={c.pk for c in s.customers[:6]}),

@@ -213,7 +213,7 @@ def test_refresh_asks_the_rows_own_shard_once(shop: Shop) -> None:
 
     order = Order.objects.get(pk=shop.orders[8].pk)
 
-    same(refreshed, on={order.shard: 1})
+    same(refreshed, on={str(order.shard): 1})
 
 
 @pytest.mark.usefixtures("shop")

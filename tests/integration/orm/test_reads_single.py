@@ -57,8 +57,8 @@ def cases(**found: Case_) -> pytest.MarkDecorator:
     by_related_pk=lambda s: Order.objects.filter(customer__pk=key(s)),
     by_related_id=lambda s: Order.objects.filter(customer__id=key(s)),
     by_text=lambda s: Order.objects.filter(customer_id=str(key(s))),
-    by_float=lambda s: Order.objects.filter(customer_id=float(key(s))),
-    by_decimal=lambda s: Order.objects.filter(customer_id=Decimal(key(s))),
+    by_float=lambda s: Order.objects.filter(customer_id=float(key(s))),  # type: ignore[misc]
+    by_decimal=lambda s: Order.objects.filter(customer_id=Decimal(key(s))),  # type: ignore[misc]
     by_in=lambda s: Order.objects.filter(customer_id__in=[key(s)]),
     by_in_with_null=lambda s: Order.objects.filter(customer_id__in=[key(s), None]),
     by_in_of_one_shard=lambda s: Order.objects.filter(customer_id__in=[key(s), other_on_the_same_shard(s)]),
@@ -158,7 +158,7 @@ def test_what_cannot_match_asks_nobody(shop: Shop, case: Case_) -> None:
     an_id_beyond_all_buckets=lambda _: Order.objects.filter(pk=7 * 4096 + 4095),
     an_id_beyond_two_to_the_53=lambda _: Order.objects.filter(pk=2**60),
     zero=lambda _: Order.objects.filter(pk=0),
-    null_key=lambda _: Order.objects.filter(customer_id=None),
+    null_key=lambda _: Order.objects.filter(customer_id=None),  # type: ignore[misc]
     ticket_of_another_queue=lambda s: Ticket.objects.filter(pk=s.tickets[0].pk, queue="sales"),
     exists=lambda _: Order.objects.filter(pk=-7).exists(),
 )
