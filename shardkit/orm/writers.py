@@ -37,8 +37,12 @@ class _Planner:
         using: str | None
         elide_empty: bool
 
-    def _placement(self) -> ModelPlacement:
-        return placement_of(self.query.get_meta().model)
+    def _begin(self) -> ModelPlacement:
+        """Return where the model's rows live; what is written here can fail at COMMIT like what is written on shards."""
+        placement = placement_of(self.query.get_meta().model)
+        if placement.kind in {Kind.GLOBAL, Kind.REFERENCE}:
+            join(LOGICAL, (placement.model._meta.db_table,))
+        return placement
 
     def _on(self, alias: Alias, query: Any = None) -> Any:
         """Return an untouched compiler of *query*, or of this one, on *alias*, which takes part in the transaction."""
@@ -75,7 +79,7 @@ class InsertPlanner(_Planner):
 
     def execute_sql(self, returning_fields: Any = None) -> Any:
         """Insert, and return the columns asked for in the order of the objects."""
-        placement = self._placement()
+        placement = self._begin()
         match placement.kind:
             case Kind.GLOBAL:
                 announce(placement.model, Local(), "insert")
@@ -135,7 +139,7 @@ class UpdatePlanner(_Planner):
 
     def execute_sql(self, result_type: str) -> Any:
         """Update, and return how many rows matched."""
-        placement = self._placement()
+        placement = self._begin()
         if placement.kind is Kind.REFERENCE:
             return update_copies(self, lambda: super(UpdatePlanner, self).execute_sql(result_type))  # type: ignore[misc]
         targets = self._checked_targets(placement)
@@ -145,7 +149,7 @@ class UpdatePlanner(_Planner):
 
     def execute_returning_sql(self, returning_fields: Any) -> Any:
         """Update, and return the columns asked for of every row that matched."""
-        placement = self._placement()
+        placement = self._begin()
         if placement.kind is Kind.REFERENCE:
             own = super().execute_returning_sql  # type: ignore[misc]
             return update_copies(self, lambda: own(returning_fields), nothing=[])
@@ -214,7 +218,7 @@ class DeletePlanner(_Planner):
 
     def execute_sql(self, result_type: str = ROW_COUNT, *how: Any) -> Any:
         """Delete, and return how many rows matched."""
-        placement = self._placement()
+        placement = self._begin()
         if placement.kind is Kind.REFERENCE:
             return update_copies(self, lambda: super(DeletePlanner, self).execute_sql(result_type, *how))  # type: ignore[misc]
         targets = self._targets("delete")

@@ -85,6 +85,10 @@ class Vendor(ABC):
     def binary_collation(self) -> str | None:
         """Name the collation that compares and orders text by code points; None when the default does."""
 
+    def transaction_has_failed(self) -> bool:
+        """Say whether the database takes nothing but ROLLBACK, because a statement of the transaction failed."""
+        return False
+
     def bucket_sql(self, columns: Sequence[tuple[str, Kind]], buckets: int) -> str:
         """Write the SQL of `topology.hashing.bucket_of` over (quoted column, kind) *columns*."""
         texts = [self.text_sql(column, kind) for column, kind in columns]

@@ -12,6 +12,9 @@ from shardkit.vendors.base import Kind, Vendor
 _UUID_HEX_SQL = "replace(({column})::text, '-', '')"
 _DATETIME_SQL = """to_char(({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')"""
 
+#: PQTRANS_INERROR, as libpq and both drivers number it.
+_IN_ERROR = 3
+
 
 class PostgreSQL(Vendor):
     """PostgreSQL, also with PostGIS."""
@@ -30,6 +33,11 @@ class PostgreSQL(Vendor):
         "decimal": "trim_scale({column})::text",
         "long_decimal": "trim_scale({column})::text",
     }
+
+    def transaction_has_failed(self) -> bool:
+        """Ask the driver, which knows without asking the server."""
+        driver = self.connection.connection
+        return driver is not None and driver.info.transaction_status == _IN_ERROR
 
     @property
     def binary_collation(self) -> str:
