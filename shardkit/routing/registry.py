@@ -123,7 +123,8 @@ def _by_table() -> dict[str, ModelPlacement]:
 
 @cache
 def _by_label(model: type[models.Model]) -> ModelPlacement:
-    if model._meta.apps is not apps:
+    declaring = model._meta.auto_created or model
+    if model._meta.apps is not apps and not hasattr(declaring, "placement_kind"):
         try:
             model = apps.get_model(model._meta.label)
         except LookupError:
