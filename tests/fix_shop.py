@@ -78,7 +78,7 @@ STATUSES: Final = ("new", "paid", "sent")
 REGIONS: Final = ("north", "South", "east", "west", "")
 
 
-@dataclass
+@dataclass(repr=False)
 class Shop:
     """The rows by which tests name things; customers stand in the order of their shards, four on each."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shardkit.routing import owners, registry
-from shardkit.routing.expressions import has_window, tables, tables_named_by_raw_sql
+from shardkit.routing.expressions import has_window, tables
 from shardkit.routing.graph import Component, Level, link_semi_joins, read_level
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
 from shardkit.routing.registry import Kind
@@ -93,20 +93,31 @@ def _single(shards: set[Alias], top: Level) -> Plan:
 
 
 def _by_anchor(top: Level, levels: list[Level]) -> Plan:
-    anchors = [component for component in top.components if component.anchors]
-    if len(top.components) > 1:
-        return Gather(owners.all_aliases(), f"it joins {_tables_of(top)} by columns that are not their shard keys")
-    if not anchors:
-        return Gather(owners.all_aliases(), f"rows of {top.query.get_meta().db_table} are on every shard")
-    (anchor,) = anchors
-    loose = [component for level in levels[1:] for component in level.components if _leader(component) is not anchor]
-    if loose:
-        return Gather(owners.all_aliases(), "a subquery reads rows that are not on the shard of the row it is for")
+    """Plan by the one component that every row has a row of."""
+    why = _why_together(top, levels)
+    if why is not None:
+        return Gather(owners.all_aliases(), why)
+    (anchor,) = top.components
+    if anchor.pin is not None and len(anchor.pin) <= 1:
+        return _single(set(anchor.pin), top)
     if top.query.distinct_fields or has_window(top.query):
         return Gather(owners.all_aliases(), "DISTINCT ON or a window function has to see all rows")
     aliases = owners.all_aliases() if anchor.pin is None else tuple(a for a in owners.all_aliases() if a in anchor.pin)
     missing = "does not say" if anchor.pin is None else "leaves several shards for"
     return Merge(aliases, f"it {missing} the shard key of {_keys(top)}")
+
+
+def _why_together(top: Level, levels: list[Level]) -> str | None:
+    """Say why a row can only be judged beside rows of other shards, None when each shard can judge its own."""
+    if len(top.components) > 1:
+        return f"it joins {_tables_of(top)} by columns that are not their shard keys"
+    if not any(component.anchors for component in top.components):
+        return f"rows of {top.query.get_meta().db_table} are on every shard"
+    (anchor,) = top.components
+    nested = [component for level in levels[1:] for component in level.components]
+    if any(_leader(component) is not anchor for component in nested):
+        return "a subquery reads rows that are not on the shard of the row it is for"
+    return None
 
 
 def _nested(outer: Level) -> Iterator[Level]:
@@ -132,7 +143,7 @@ def _pin(component: Component) -> frozenset[Alias] | None:
 
 def _hidden(levels: list[Level]) -> set[str]:
     """Return the tables that raw SQL reads and that are not copied to every database."""
-    named = {name for level in levels for name in tables_named_by_raw_sql(level.query)}
+    named = {name for level in levels for name in level.select.hidden}
     placements = {name: registry.placement_of_table(name) for name in named}
     return {name for name, found in placements.items() if found is None or found.kind is not Kind.REFERENCE}
 

@@ -429,6 +429,14 @@ def test_joins_that_mislead(shop: Shop, case: Case_, is_answered: bool) -> None:
             not_correlated_with_another_pin=lambda s: Order.objects.filter(
                 ~Exists(Line.objects.filter(order=OuterRef("pk"), order__customer=b(s))), customer=a(s)
             ),
+            pin_of_two_shards_under_a_contradiction=lambda s: Order.objects.filter(
+                Exists(Line.objects.filter(order=OuterRef("pk"), order__customer__in=[a(s), b(s)])),
+                customer=a(s),
+                pk=s.orders_of(b(s))[0].pk,
+            ),
+            joined_contradiction=lambda s: Ticket.objects.filter(
+                answers__text="a", answers__ticket=s.tickets[0], queue="sales"
+            ).exclude(answers__ticket=s.tickets[1]),
             two_subqueries_of_one_shard=lambda s: Order.objects.filter(
                 Exists(Order.objects.filter(customer=a(s), number=1)), customer=a(s)
             ).order_by("pk"),

@@ -1,0 +1,12 @@
+"""How many examples does a property get? A few on every run; many with ``--hypothesis-profile=deep``."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+#: A database is slower than what Hypothesis expects, and the first example of all pays for imports.
+_UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+
+settings.register_profile("quick", max_examples=100, **_UNHURRIED)
+settings.register_profile("deep", max_examples=5_000, **_UNHURRIED)
+settings.load_profile("quick")
