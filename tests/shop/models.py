@@ -7,7 +7,9 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import models
 
 from shardkit.models import (
+    ByHash,
     ByList,
+    ByLookup,
     ByRange,
     PlacedModel,
     ReferenceModel,
@@ -71,7 +73,7 @@ class Order(ShardedModel):
     total = models.DecimalField(max_digits=10, decimal_places=2)
     weight = models.FloatField(null=True)
     created = models.DateTimeField()
-    note = models.TextField(null=True)
+    note = models.TextField(null=True)  # noqa: DJ001 - NULL is one of the traps
     labels = models.ManyToManyField(Label)
     tags = GenericRelation("Tagged")
 
@@ -234,3 +236,38 @@ class Part(ShardedModel):
     made_of = models.ForeignKey("self", models.CASCADE, null=True, db_constraint=False)
     default_label = models.ForeignKey(Label, models.SET_DEFAULT, null=True, default=None)
     bought = models.ForeignKey(Product, models.CASCADE, null=True, db_constraint=False)
+
+
+class Room(ShardedModel):
+    """A composite primary key that begins with the shard key."""
+
+    shard_key = "tenant"
+    pk = models.CompositePrimaryKey("tenant", "number")
+    tenant = models.IntegerField()
+    number = models.IntegerField()
+    name = models.CharField(max_length=9)
+
+
+class Booth(ShardedModel):
+    """A directory says where each fair is; new fairs are recorded where their hash says."""
+
+    shard_key = "fair"
+    sharding = ByLookup("fairs", new_keys=ByHash())
+    fair = ShardKeyCharField(max_length=20)
+    number = models.IntegerField()
+
+
+class Stand(ShardedModel):
+    """A directory whose keys must be assigned before."""
+
+    shard_key = "market"
+    sharding = ByLookup("markets")
+    market = models.IntegerField()
+    name = models.CharField(max_length=9)
+
+
+class Memo(models.Model):
+    """A model that is not ours, as far as its class goes: ``SHARDKIT["PLACEMENT"]`` places it."""
+
+    text = models.CharField(max_length=50)
+    country = models.ForeignKey(Country, models.CASCADE, null=True, db_constraint=False)
