@@ -360,7 +360,8 @@ def _nested(model: type[Model], depth: int) -> st.SearchStrategy[Tree]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    model = draw(st.sampled_from([*CONDITIONS, Customer, Order, Customer, Order, Line]))
+    models: list[type[Model]] = [*CONDITIONS, Customer, Order, Customer, Order, Line]
+    model = draw(st.sampled_from(models))
     step = st.tuples(st.sampled_from(["filter", "filter", "exclude"]), trees(model))
     steps = draw(st.lists(step, min_size=0, max_size=3).map(tuple))
     end = draw(st.sampled_from([*ENDS, *MORE_ENDS.get(model, {})]))
