@@ -117,8 +117,8 @@ class WrongShard(ShardkitError, NotSupportedError):
     """A shard was named with .using() that does not own the row."""
 
     template = (
-        "{model}.{operation} names the database {alias!r}, but the shard key places the row on {owner!r}. "
-        "Leave out using: shardkit finds the shard."
+        "{model}.{operation} names the database {alias!r}, but the row belongs on {owner!r}. "
+        "Leave out using: shardkit finds the place."
     )
 
     def __init__(self, model: str, operation: str, alias: str, owner: str) -> None:

@@ -190,6 +190,7 @@ def refused_write(write: Callable[[], Any], error: type[BaseException]) -> BaseE
     before = content_of_shards()
     with pytest.raises(error) as raised:
         write()
-    transaction.set_rollback(False)  # look at what there is, not at what the error would roll back
+    for alias in ("default", *owners.all_aliases()):
+        transaction.set_rollback(False, using=alias)  # look at what there is, not at what the error would roll back
     assert before == content_of_shards()
     return raised.value

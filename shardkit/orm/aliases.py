@@ -55,3 +55,8 @@ def settle(state: ModelState, db: str | None) -> None:
 def is_routing() -> bool:
     """Say whether `default` is the logical connection of a cluster, and not one plain database."""
     return isinstance(connections[LOGICAL], JoinedTransactions)
+
+
+def names_shard(alias: str | None) -> bool:
+    """Say whether *alias* is the primary of a shard, and a cluster stands behind `default`."""
+    return alias in conf.get_settings().topology.by_primary and is_routing()

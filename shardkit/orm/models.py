@@ -9,15 +9,17 @@ from django.db import Error, models
 from shardkit import conf
 from shardkit.errors import WrongShard
 from shardkit.orm._django import ModelBase
-from shardkit.orm.aliases import is_routing, settle
+from shardkit.orm.aliases import is_routing, names_shard, settle
 from shardkit.orm.fields import ShardedAutoField
 from shardkit.orm.placing import (
     BY_KEY,
+    found_on,
     give_id,
     has_no_pk,
     home_of,
     home_of_saved,
     require_known,
+    require_owner,
     shard_alias_of,
     stays_put,
 )
@@ -87,10 +89,29 @@ class _Spread(models.Model, metaclass=_SpreadBase):
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:
         """Save, and stay an instance of the logical database."""
+        using = kwargs.get("using")
+        if using != LOGICAL and names_shard(using):
+            require_owner(type(self), using, "save()")
         super().save_base(*args, **kwargs)
         settle(self._state, self._state.db)
 
     save_base.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(
+        self,
+        using: str | None = None,
+        keep_parents: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+    ) -> tuple[int, dict[str, int]]:
+        """Delete the row, and on every database what its deletion reaches, whichever shard *using* names."""
+        if using is not None and names_shard(using):
+            require_owner(type(self), using, "delete()")
+            owner = found_on(self, placement_of(type(self)))
+            if owner not in {None, using}:
+                raise WrongShard(self._meta.label, "delete()", using, str(owner))
+            using = LOGICAL
+        return super().delete(using=using, keep_parents=keep_parents)
+
+    delete.alters_data = True  # type: ignore[attr-defined]
 
 
 class ShardedModel(_Spread, metaclass=_ShardedBase):
@@ -152,8 +173,9 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
     ) -> Alias:
         lives_on = shard_alias_of(self)
         if lives_on is not None and not is_new and stays_put(self, placement, update_fields):
-            return lives_on
-        alias = (home_of if is_new else home_of_saved)(self, placement, "save()")
+            alias = lives_on
+        else:
+            alias = (home_of if is_new else home_of_saved)(self, placement, "save()")
         if using not in {LOGICAL, alias}:
             raise WrongShard(placement.model._meta.label, "save()", using, alias)
         return alias

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import models
 
 from shardkit.catalog import idranges
-from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyNotCovered, ShardKeyRequired
+from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyNotCovered, ShardKeyRequired, WrongShard
 from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
-from shardkit.routing.registry import placement_of
+from shardkit.routing.registry import Kind, placement_of
 from shardkit.topology.hashing import bucket_of
 from shardkit.topology.ids import compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
@@ -100,6 +100,19 @@ def found_on(instance: models.Model, placement: ModelPlacement) -> Alias | None:
         if locator.columns == (pk.column,):
             return owners.find(locator, (pk.get_prep_value(instance.pk),))
     return None
+
+
+#: Where a row of a reference model belongs, as messages say it.
+EVERYWHERE: Final = "every database at once"
+
+
+def require_owner(model: type[models.Model], alias: str, operation: str) -> None:
+    """Refuse to write one copy of a reference model alone, and a placed model anywhere but in its place."""
+    placement = placement_of(model)
+    if placement.kind is Kind.REFERENCE:
+        raise WrongShard(model._meta.label, operation, alias, EVERYWHERE)
+    if placement.kind is Kind.PLACED and placement.alias != alias:
+        raise WrongShard(model._meta.label, operation, alias, placement.alias)
 
 
 def shard_alias_of(instance: models.Model) -> Alias | None:

@@ -14,14 +14,14 @@ from django.db import connections, models, transaction
 from shardkit import conf
 from shardkit.catalog import idranges
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
-from shardkit.orm.aliases import LogicalAlias, is_routing
-from shardkit.orm.placing import BY_KEY, found_on, home_of, home_of_saved, with_bucket
+from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
+from shardkit.orm.placing import BY_KEY, found_on, home_of, home_of_saved, require_owner, with_bucket
 from shardkit.orm.planning import plan_of
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Plan, Single
 from shardkit.routing.registry import Kind, placement_of
-from shardkit.routing.shortcut import AT_A_GLANCE, shortcut
+from shardkit.routing.shortcut import AT_A_GLANCE, pinned, shortcut
 from shardkit.routing.transactions import JoinedTransactions, join
 from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL, Alias
@@ -69,12 +69,22 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def _use_named(self, alias: str) -> None:
         """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
-        if alias not in conf.get_settings().topology.by_primary or not is_routing():
+        if not names_shard(alias):
             return
-        owner = shortcut(self.query, {})
-        if owner is not None and owner != alias:
-            raise WrongShard(self.model._meta.label, f"objects.using({alias!r})", alias, owner)
+        operation = f"objects.using({alias!r})"
+        if self._for_write or placement_of(self.model).kind is Kind.PLACED:
+            require_owner(self.model, alias, operation)
+        owners = pinned(self.query)
+        if owners and alias not in owners:
+            raise WrongShard(self.model._meta.label, operation, alias, ", ".join(sorted(owners)))
         join(Alias(alias))
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
+        """Become a subquery. One of the logical database runs wherever the whole statement is planned to run."""
+        query = super().resolve_expression(*args, **kwargs)  # type: ignore[misc]
+        if query._db == LOGICAL:
+            query._db = None
+        return query
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Aggregate where the compilers say, since the expressions may read tables that the conditions do not name."""
@@ -103,9 +113,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         return combined
 
     def _require_same_database(self, other: Any, operation: str) -> None:
-        left, right = self._db, getattr(other, "_db", None)
+        left, right = self._db or LOGICAL, getattr(other, "_db", None) or LOGICAL
         if left != right:
-            raise MixedDatabases(self.model._meta.label, operation, left or LOGICAL, right or LOGICAL)
+            raise MixedDatabases(self.model._meta.label, operation, left, right)
 
     # Writing many rows: sorted by shard first, so that each shard gets whole batches.
 
@@ -174,6 +184,8 @@ class ShardedQuerySet(models.QuerySet[_M]):
         for instance, alias in zip(changed, found, strict=True):
             if alias is None:
                 return None
+            if self._db not in {None, LOGICAL, alias}:
+                raise WrongShard(self.model._meta.label, "bulk_update()", str(self._db), alias)
             groups.setdefault(alias, []).append(instance)
         return groups
 
@@ -184,6 +196,19 @@ class ShardedQuerySet(models.QuerySet[_M]):
         return super().update(**kwargs)
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the matching rows, and on every database what their deletion reaches, whichever shard was named."""
+        query = self.query
+        refused = query.is_sliced or query.combinator or query.distinct_fields or self._fields is not None  # type: ignore[attr-defined]
+        if refused or not names_shard(self._db):
+            return super().delete()
+        require_owner(self.model, str(self._db), f"objects.using({self._db!r})")
+        chosen = list(self.order_by().values_list("pk", flat=True))
+        return type(self)(self.model, using=LOGICAL).filter(pk__in=chosen).delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
 
     def _names_key(self, names: Iterable[str]) -> bool:
         placement = placement_of(self.model)

@@ -38,7 +38,7 @@ class _Planner:
         elide_empty: bool
 
     def _begin(self) -> ModelPlacement:
-        """Return where the model's rows live; what is written here can fail at COMMIT like what is written on shards."""
+        """Return where the model's rows live; what is written here may fail at COMMIT as on any shard."""
         placement = placement_of(self.query.get_meta().model)
         if placement.kind in {Kind.GLOBAL, Kind.REFERENCE}:
             join(LOGICAL, (placement.model._meta.db_table,))

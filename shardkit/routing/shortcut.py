@@ -12,7 +12,7 @@ from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
 
 from shardkit.routing import owners
-from shardkit.routing.pins import EXACT, IN, is_expression, literals, pins
+from shardkit.routing.pins import EXACT, IN, Pin, is_expression, literals, pins
 from shardkit.routing.registry import Kind, placement_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,15 @@ def shortcut(query: Any, hints: Mapping[str, Any]) -> Alias | None:
     if pin is not None and len(pin) == 1:
         return next(iter(pin))
     return _by_hint(query, placement, hints) if pin is None and hints else None
+
+
+def pinned(query: Any) -> Pin:
+    """Return the shards outside of which *query* can match nothing, None when that cannot be seen at a glance."""
+    placement = placement_of(query.model)
+    if placement.kind is not Kind.SHARDED or not reads_one_table(query):
+        return None
+    table = query.model._meta.db_table
+    return pins(query.where, {table: placement.locators}, frozenset((table,)))
 
 
 def reads_one_table(query: Any) -> bool:

@@ -11,6 +11,7 @@ has committed. Two-phase commit replaces `_commit_in_turn`.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -203,13 +204,17 @@ class JoinedTransactions(_Wrapper):
     def rollback(self) -> None:
         """Roll back `default` and every shard."""
         idranges.rolled_back(self)
-        self._abandon(self._leave())
-        super().rollback()
+        try:
+            self._abandon(self._leave())
+        finally:
+            super().rollback()
 
     def close(self) -> None:
         """Close the connection; a transaction that is open is rolled back, on the shards too."""
-        self._abandon(self._leave())
-        super().close()
+        try:
+            self._abandon(self._leave())
+        finally:
+            super().close()
 
     def _leave(self) -> list[tuple[Alias, transaction.Atomic]]:
         """Forget who takes part, and return it, last come first."""
@@ -253,6 +258,12 @@ class JoinedTransactions(_Wrapper):
 
     @staticmethod
     def _abandon(blocks: list[tuple[Alias, transaction.Atomic]]) -> None:
-        for alias, block in blocks:
-            connections[alias].needs_rollback = True
-            block.__exit__(None, None, None)
+        """Roll back *blocks*, every one of them, whatever the others say."""
+        with ExitStack() as leaving:
+            for alias, block in reversed(blocks):
+                leaving.callback(_roll_back, alias, block)
+
+
+def _roll_back(alias: Alias, block: transaction.Atomic) -> None:
+    connections[alias].needs_rollback = True
+    block.__exit__(None, None, None)

@@ -3,28 +3,29 @@
 These tests commit for real: they run outside of a test's transaction, and flush the databases afterwards.
 """
 
+# ruff: noqa: PT012 - what a test is about is the whole block
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import Any
 
 import pytest
+from django.core.handlers.base import BaseHandler
 from django.db import (
     DataError,
     Error,
     IntegrityError,
     InterfaceError,
     OperationalError,
-    ProgrammingError,
     connection,
     connections,
     transaction,
 )
 from django.db.transaction import TransactionManagementError
 from django.http import HttpRequest, HttpResponse
-from django.core.handlers.base import BaseHandler
 
 from shardkit.catalog import store
 from shardkit.errors import PartialCommit
@@ -245,7 +246,7 @@ def test_a_commit_of_default_that_fails_after_the_shards_says_so(customers: list
 def test_a_connection_lost_in_the_middle_rolls_back_the_others(customers: list[Customer], lost: str) -> None:
     """SQLite in memory forgets the database with its connection, so there it is rolled back and refuses to go on."""
 
-    with pytest.raises((Error, ProgrammingError, InterfaceError)), transaction.atomic():
+    with pytest.raises(Error), transaction.atomic():
         rename(customers, "lost")
         lose(lost)
         Product.objects.create(name="lost", price=1)
@@ -255,12 +256,18 @@ def test_a_connection_lost_in_the_middle_rolls_back_the_others(customers: list[C
 
 
 def lose(alias: str) -> None:
-    """End the connection behind Django's back, as a server that restarts does."""
+    """End the connection at the server, as a restart does."""
     lost = connections[alias]
     if lost.vendor == "sqlite":
         lost.connection.rollback()
         raise OperationalError(f"{alias} went away")
-    lost.connection.close()
+    admin = connections.create_connection("default")
+    with admin.cursor() as cursor:
+        if lost.vendor == "postgresql":
+            cursor.execute("SELECT pg_terminate_backend(%s)", [lost.connection.info.backend_pid])
+        else:
+            cursor.execute(f"KILL {lost.connection.thread_id()}")
+    admin.close()
 
 
 def test_closing_the_connection_inside_rolls_back_all(customers: list[Customer]) -> None:
@@ -281,10 +288,8 @@ def test_an_error_that_was_swallowed_commits_nothing(customers: list[Customer], 
     """Reading marks no block as broken, yet PostgreSQL would answer the COMMIT by a silent ROLLBACK of one shard."""
 
     def swallow() -> None:
-        try:
+        with suppress(DataError):
             list(Customer.objects.filter(pk=customers[1].pk).extra(where=["1 / (id - id) = 1"]))
-        except DataError:
-            pass
 
     with pytest.raises(TransactionManagementError), transaction.atomic():
         rename(customers, "lost")
@@ -384,7 +389,7 @@ def test_a_copied_row_is_on_all_databases_or_on_none(customers: list[Customer]) 
 
 
 @pytest.mark.parametrize("_time", [1, 2])
-def test_flushing_keeps_the_shard_map_and_never_gives_an_id_again(_time: int) -> None:  # noqa: PT019
+def test_flushing_keeps_the_shard_map_and_never_gives_an_id_again(_time: int) -> None:
     """Each of these tests ends with a flush of every database."""
     store.reset_map()
     customer = Customer.objects.create(name="n", email="e")

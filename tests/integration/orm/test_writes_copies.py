@@ -131,10 +131,12 @@ def test_what_a_database_evaluates_is_evaluated_once(shop: Shop, value: Callable
 def test_rows_that_a_database_chose_are_chosen_once(shop: Shop) -> None:
     del shop
 
-    Country.objects.filter(pk__in=Country.objects.order_by("?").values("pk")[:1]).update(name="chosen")
+    Country.objects.annotate(dice=Random()).filter(dice__lt=0.5).update(name="chosen")
+    if connection.features.allow_sliced_subqueries_with_in:
+        Country.objects.filter(pk__in=Country.objects.order_by("?").values("pk")[:1]).update(name="the chosen one")
+        assert 1 == Country.objects.filter(name="the chosen one").count()
 
     content_of_shards()
-    assert 1 == Country.objects.filter(name="chosen").count()
 
 
 def test_rows_chosen_by_sharded_ones(shop: Shop) -> None:
@@ -157,7 +159,7 @@ def test_values_from_sharded_rows_are_refused(shop: Shop) -> None:
 def test_a_violation_on_one_copy_undoes_all(shop: Shop) -> None:
     """A copy that differs, by whatever accident, makes the write fail instead of differing more."""
     del shop
-    models.QuerySet(Country, using="shard_2").create(code="NO", name="only here")
+    models.QuerySet(Country, using="shard_2").bulk_create([Country(code="NO", name="only here")])
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Country.objects.create(code="NO", name="everywhere")

@@ -23,7 +23,6 @@ from tests.shop.models import (
     Fare,
     Meter,
     NightTariff,
-    Order,
     Regular,
     RushOrder,
     Union,
