@@ -24,6 +24,7 @@ from tests.shop.models import (
     Label,
     Line,
     Order,
+    Part,
     Product,
     Profile,
     Reading,
@@ -93,6 +94,51 @@ def test_a_plain_queryset_does_the_same(shop: Shop, name: str, monkeypatch: pyte
         monkeypatch.setattr(model, "objects", manager)
 
     same_write(lambda: DELETES[name](shop))
+
+
+def parts(shop: Shop, count: int = 8) -> list[Part]:
+    """Make parts on every shard, of which each is made of the one before."""
+    made: list[Part] = []
+    for shelf in range(count):
+        made.append(
+            Part.objects.create(
+                shelf=shelf,
+                order_id=shop.orders[shelf // 2].pk,
+                made_of=made[-1] if made else None,
+                default_label_id=shop.labels[3].pk,
+                bought_id=shop.products[4].pk if shelf == 5 else None,
+            )
+        )
+    return made
+
+
+PARTS: dict[str, Callable[[Shop], Any]] = {
+    "restricted": lambda shop: [parts(shop), Order.objects.get(pk=shop.orders[0].pk).delete()],
+    "restricted, through the customer": lambda shop: [
+        parts(shop),
+        Customer.objects.get(pk=shop.orders[0].customer_id).delete(),
+    ],
+    "restricted, in bulk": lambda shop: [parts(shop), Order.objects.filter(status="new").delete()],
+    "a chain over shards": lambda shop: Part.objects.get(pk=parts(shop)[2].pk).delete(),
+    "a chain over shards, in bulk": lambda shop: [len(parts(shop)), Part.objects.filter(shelf=1).delete()],
+    "a copied row sets defaults everywhere": lambda shop: [
+        len(parts(shop)),
+        Label.objects.get(pk=shop.labels[3].pk).delete(),
+    ],
+    "a global row takes sharded ones with it": lambda shop: [
+        len(parts(shop)),
+        Product.objects.get(pk=shop.products[4].pk).delete(),
+    ],
+}
+
+
+def test_the_parts_are_on_every_shard(shop: Shop) -> None:
+    assert set(shop.shards) == {part.shard for part in parts(shop)}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_a_deletion_reaches_elsewhere(shop: Shop, name: str) -> None:
+    same_write(lambda: PARTS[name](shop))
 
 
 def test_references_elsewhere_are_set_to_null(shop: Shop) -> None:
