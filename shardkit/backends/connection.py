@@ -6,8 +6,9 @@ asks one database about all of them.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -37,8 +38,11 @@ class LogicalOperations:
 
     def compiler(self, compiler_name: str) -> Any:
         """Return the planning subclass of the vendor's compiler of that name."""
-        compilers = compilers_over(import_module(self.compiler_module))
-        return getattr(compilers, compiler_name, None) or super().compiler(compiler_name)  # type: ignore[misc]
+        return getattr(self._compilers, compiler_name, None) or super().compiler(compiler_name)  # type: ignore[misc]
+
+    @cached_property
+    def _compilers(self) -> SimpleNamespace:
+        return compilers_over(import_module(self.compiler_module))
 
     def sql_flush(self, style: Any, tables: Iterable[str], **options: Any) -> list[str]:
         """Flush *tables*, but keep the shard map and the ranges of ids: neither is data of the application.

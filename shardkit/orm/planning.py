@@ -39,7 +39,9 @@ def plan_of_write(compiler: Any) -> Plan:
 
 
 def _prepared(source: Any, compiler: Any) -> Any:
-    """Return a copy of *source* in which Django has made all joins, those of ordering and select_related too."""
+    """Return *source* with all its joins: a copy in which Django has made those of ordering and select_related too."""
+    if _has_all_joins(source):
+        return source
     query = source.clone()
     if getattr(query, "inner_query", None) is not None or query.combinator:
         return query
@@ -50,6 +52,13 @@ def _prepared(source: Any, compiler: Any) -> Any:
         # Nothing can match; the statement itself finds that out again, without asking a database.
         return query
     return query
+
+
+def _has_all_joins(query: Any) -> bool:
+    """Say whether preparing *query* would certainly add no table to it."""
+    if not query.alias_map or query.select_related:
+        return False
+    return not (query.order_by or (query.default_ordering and query.get_meta().ordering))
 
 
 def as_select(source: Any) -> Any:

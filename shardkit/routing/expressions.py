@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import Col, RawSQL
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
@@ -32,7 +32,7 @@ def walk(node: Any) -> Iterator[Any]:
 
 
 def _inside(node: Any) -> Iterable[Any]:
-    if isinstance(node, Query):
+    if isinstance(node, (Query, Col)):
         return ()
     if isinstance(node, WhereNode):
         return node.children
@@ -56,13 +56,9 @@ def roots(query: Query) -> list[Any]:
     return found
 
 
-def subqueries(query: Query) -> list[Query]:
-    """List the queries directly inside *query*: in expressions, in FROM, and the parts of a combination."""
-    found: dict[int, Query] = {}
-    for root in roots(query):
-        for node in walk(root):
-            if isinstance(node, Query):
-                found.setdefault(id(node), node)
+def _subqueries(query: Query, nodes: list[Any]) -> list[Query]:
+    """List the queries directly inside *query*: in its expressions *nodes*, in FROM, and the parts of a combination."""
+    found = {id(node): node for node in nodes if isinstance(node, Query)}
     inner = getattr(query, "inner_query", None)
     nested = [inner] if inner is not None else []
     return [*found.values(), *nested, *query.combined_queries]
@@ -77,6 +73,8 @@ class Select:
     #: A copy in which the joins of ordering and select_related are made.
     query: Query
     inside: tuple[Select, ...]
+    #: The known tables that raw SQL of this level reads behind the ORM's back.
+    hidden: frozenset[str]
 
     def levels(self) -> Iterator[Select]:
         """Yield this SELECT and all those inside it, at any depth."""
@@ -88,7 +86,9 @@ class Select:
 def dissect(query: Query, prepare: Callable[[Query], Query]) -> Select:
     """Take *query* apart into its SELECTs, each a copy made by *prepare*."""
     prepared = prepare(query)
-    return Select(query, prepared, tuple(dissect(nested, prepare) for nested in subqueries(prepared)))
+    nodes = [node for root in roots(prepared) for node in walk(root)]
+    inside = tuple(dissect(nested, prepare) for nested in _subqueries(prepared, nodes))
+    return Select(query, prepared, inside, _tables_named_by_raw_sql(prepared, nodes))
 
 
 def tables(select: Select) -> set[str]:
@@ -99,12 +99,12 @@ def tables(select: Select) -> set[str]:
         found.update(table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias))
         if not query.alias_map and query.model is not None and getattr(query, "inner_query", None) is None:
             found.add(query.model._meta.db_table)
-        found |= tables_named_by_raw_sql(query)
+        found |= level.hidden
     return found
 
 
-def tables_named_by_raw_sql(query: Query) -> set[str]:
-    """Return the known tables that raw SQL of *query*'s own level reads behind the ORM's back.
+def _tables_named_by_raw_sql(query: Query, nodes: list[Any]) -> frozenset[str]:
+    """Return the known tables that raw SQL of *query*'s own level, whose expressions are *nodes*, reads.
 
     A fragment that names a table of the FROM clause only to qualify a column reads nothing; with the word SELECT it
     may. (That is how Django prefetches many-to-many rows.)
@@ -113,11 +113,11 @@ def tables_named_by_raw_sql(query: Query) -> set[str]:
     if query.model is not None:
         joined.add(query.model._meta.db_table)
     found: set[str] = set(query.extra_tables)
-    for text in _raw_texts(query):
+    for text in _raw_texts(query, nodes):
         selects = "select" in text.lower()
         words = set(_WORD.findall(text))
         found |= {word for word in words if registry.placement_of_table(word) and (selects or word not in joined)}
-    return found
+    return frozenset(found)
 
 
 def tables_in_text(sql: str) -> list[registry.ModelPlacement]:
@@ -126,15 +126,14 @@ def tables_in_text(sql: str) -> list[registry.ModelPlacement]:
     return [placement for placement in found if placement is not None]
 
 
-def _raw_texts(query: Query) -> Iterator[str]:
+def _raw_texts(query: Query, nodes: list[Any]) -> Iterator[str]:
     yield from (str(text) for text in query.extra_order_by)
     yield from (sql for sql, _ in query.extra.values())
-    for root in roots(query):
-        for node in walk(root):
-            if isinstance(node, RawSQL):
-                yield node.sql
-            elif isinstance(node, ExtraWhere):
-                yield from node.sqls
+    for node in nodes:
+        if isinstance(node, RawSQL):
+            yield node.sql
+        elif isinstance(node, ExtraWhere):
+            yield from node.sqls
 
 
 def has_subquery(node: Any) -> bool:

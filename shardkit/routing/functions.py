@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from shardkit.errors import ShardKeyNotCovered
-from shardkit.topology.ids import ID_LIMIT, UUID_VERSION, bucket_of_id, bucket_of_uuid
+from shardkit.errors import IdCarriesNoBucket, ShardKeyNotCovered
+from shardkit.topology.ids import ID_LIMIT, bucket_of_id, bucket_of_uuid
 
 if TYPE_CHECKING:
     from shardkit.topology.names import BucketId
@@ -82,9 +82,12 @@ class CarriedByUuid:
     def find(self, values: tuple[Any, ...], buckets: int) -> BucketId | None:
         """Read the bucket; a UUID that no cluster of this size could have given belongs to no row."""
         (value,) = values
-        if not isinstance(value, UUID) or value.version != UUID_VERSION:
+        if not isinstance(value, UUID):
             return None
-        bucket = bucket_of_uuid(value)
+        try:
+            bucket = bucket_of_uuid(value)
+        except IdCarriesNoBucket:
+            return None
         return bucket if bucket < buckets else None
 
     def place(self, values: tuple[Any, ...], buckets: int) -> BucketId:

@@ -6,6 +6,7 @@ there is certainly right, and otherwise nothing, and then the compilers look clo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models.expressions import Col
@@ -17,6 +18,8 @@ from shardkit.routing.registry import Kind, placement_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from django.db.models import Model
 
     from shardkit.routing.registry import ModelPlacement
     from shardkit.topology.names import Alias
@@ -63,37 +66,36 @@ def reads_one_table(query: Any) -> bool:
         return False
     if len(query.alias_map) > 1 and sum(map(bool, query.alias_refcount.values())) > 1:
         return False
-    return _orders_by_own_columns(query) and not _nests(query.where)
+    ordering = query.order_by or (query.model._meta.ordering if query.default_ordering else ())
+    return (not ordering or _orders_by_own_columns(query.model, ordering)) and not _nests(query.where)
 
 
-def _orders_by_own_columns(query: Any) -> bool:
-    ordering: Iterable[Any] = query.order_by or (query.model._meta.ordering if query.default_ordering else ())
-    return all(isinstance(term, str) and "__" not in term and not _is_relation(query, term) for term in ordering)
+def _orders_by_own_columns(model: type[Model], ordering: Iterable[Any]) -> bool:
+    return all(isinstance(term, str) and "__" not in term and not _is_relation(model, term) for term in ordering)
 
 
-def _is_relation(query: Any, term: str) -> bool:
+@lru_cache(maxsize=1024)
+def _is_relation(model: type[Model], term: str) -> bool:
     """Say whether *term* names a relation: ordering by it orders by the related model's own ordering, which joins."""
     name = term.lstrip("-")
     if name == "pk":
         return False
-    field = next((field for field in query.model._meta.get_fields() if field.name == name), None)
+    field = next((field for field in model._meta.get_fields() if field.name == name), None)
     return field is not None and field.is_relation
 
 
 def _nests(node: Any) -> bool:
     """Say whether a condition holds anything but a column and plain values."""
     for child in node.children:
-        if isinstance(child, WhereNode):
-            if _nests(child):
+        if type(getattr(child, "lhs", None)) is Col:
+            if type(child.rhs) not in _VALUES and _holds_expression(child.rhs):
                 return True
-        elif type(getattr(child, "lhs", None)) is not Col or _holds_expression(child.rhs):
+        elif not isinstance(child, WhereNode) or _nests(child):
             return True
     return False
 
 
 def _holds_expression(rhs: Any) -> bool:
-    if type(rhs) in _VALUES:
-        return False
     if isinstance(rhs, (list, tuple, set, frozenset)):
         return any(is_expression(value) for value in rhs)
     return is_expression(rhs)
@@ -101,6 +103,8 @@ def _holds_expression(rhs: Any) -> bool:
 
 def _by_key(query: Any, placement: ModelPlacement) -> Alias | None:
     """Return the shard of ``key = value``, by far the most common condition, without the general machinery.
+
+    That no value is an expression was looked at before.
 
     What else is demanded can only leave fewer rows, and where it contradicts the key none, which that shard can say.
     """
@@ -113,7 +117,7 @@ def _by_key(query: Any, placement: ModelPlacement) -> Alias | None:
             continue
         column = (lookup.lhs.target.column,)
         for locator in placement.locators:
-            if locator.columns == column and not is_expression(lookup.rhs):
+            if locator.columns == column:
                 return owners.find(locator, (lookup.rhs,))
     return None
 
