@@ -65,6 +65,8 @@ class JoinedTransactions(_Wrapper):
         self._shard_savepoints: dict[str, dict[Alias, Any]] = {}
         #: The savepoint by which a shard's block began, where the shard was in a block of the caller's already.
         self._block_savepoints: dict[Alias, Any] = {}
+        #: The caller's savepoint below that one, and our savepoints that were open when the shard joined.
+        self._callers_savepoints: dict[Alias, tuple[Any, frozenset[str]]] = {}
         self._needs_rollback = False
         super().__init__(*args, **kwargs)
 
@@ -111,12 +113,14 @@ class JoinedTransactions(_Wrapper):
 
     def _open(self, alias: Alias) -> None:
         connection = connections[alias]
-        is_inner = connection.in_atomic_block
+        is_inner, callers = connection.in_atomic_block, connection.savepoint_ids[-1:]
         block = transaction.Atomic(alias, savepoint=True, durable=False)
         block.__enter__()
         self._enlisted[alias] = block
         if is_inner:
             self._block_savepoints[alias] = connection.savepoint_ids[-1]
+        if callers:
+            self._callers_savepoints[alias] = (callers[0], frozenset(self._shard_savepoints))
         for on_shards in self._shard_savepoints.values():
             on_shards[alias] = connection.savepoint()
 
@@ -136,9 +140,19 @@ class JoinedTransactions(_Wrapper):
         self._forget_savepoints(after=sid)
         on_shards = self._shard_savepoints.get(sid, {})
         for alias in self._enlisted:
-            if alias in on_shards:
-                connections[alias].savepoint_rollback(on_shards[alias])
-            connections[alias].needs_rollback = alias not in on_shards
+            savepoint = on_shards.get(alias) or self._callers_savepoint(alias, joined_after=sid)
+            if savepoint:
+                connections[alias].savepoint_rollback(savepoint)
+            connections[alias].needs_rollback = not savepoint
+
+    def _callers_savepoint(self, alias: Alias, *, joined_after: str) -> Any:
+        """Return the savepoint with which the block of the caller began that the shard joined us in.
+
+        All that the shard did for us came after it, so it stands for each of our savepoints that is older than the
+        joining. That is how a test's transaction ends: Django ends the shards' blocks first, then that of `default`.
+        """
+        savepoint, older = self._callers_savepoints.get(alias, (None, frozenset()))
+        return savepoint if joined_after in older and savepoint in connections[alias].savepoint_ids else None
 
     def savepoint_commit(self, sid: str) -> None:
         """Release a savepoint here and on every shard."""
@@ -219,7 +233,8 @@ class JoinedTransactions(_Wrapper):
     def _leave(self) -> list[tuple[Alias, transaction.Atomic]]:
         """Forget who takes part, and return it, last come first."""
         enlisted = list(self._enlisted.items())[::-1]
-        self._enlisted, self._written, self._shard_savepoints, self._block_savepoints = {}, {}, {}, {}
+        self._enlisted, self._written, self._shard_savepoints = {}, {}, {}
+        self._block_savepoints, self._callers_savepoints = {}, {}
         return enlisted
 
     def _fire_deferred_constraints(self, *, default_first: bool) -> None:

@@ -1,0 +1,60 @@
+"""Do the tests of a Django `TestCase` leave nothing to each other, on all databases at once?
+
+Django opens a block on each database for the class and one more for each test, and ends those of the shards before
+that of `default`: the shards join inside blocks that are not ours.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.test import TestCase
+
+from tests.shop.models import Country, Customer
+
+NAME = "of a TestCase"
+
+
+class ShardsJoinInEachTest(TestCase):
+    databases = "__all__"  # type: ignore[assignment]  # as Django documents it
+
+    def test_first(self) -> None:
+        self.write_on_every_database()
+
+    def test_second(self) -> None:
+        self.write_on_every_database()
+
+    def test_third(self) -> None:
+        self.write_on_every_database()
+
+    def write_on_every_database(self) -> None:
+        assert not Customer.objects.filter(name=NAME).exists()
+
+        customers = [Customer.objects.create(name=NAME, email=f"{number}@testcase") for number in range(20)]
+        with transaction.atomic():
+            Country.objects.create(code="TC", name=NAME)
+            customers[0].delete()
+
+        assert 19 == len(Customer.objects.filter(name=NAME))
+
+
+class ShardsHaveJoinedForTheClass(TestCase):
+    databases = "__all__"  # type: ignore[assignment]  # as Django documents it
+    customer: Customer
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.customer = Customer.objects.create(name=NAME, email="class@testcase")
+
+    def test_first(self) -> None:
+        self.change_what_the_class_made()
+
+    def test_second(self) -> None:
+        self.change_what_the_class_made()
+
+    def change_what_the_class_made(self) -> None:
+        assert [self.customer] == list(Customer.objects.filter(name=NAME))
+
+        Customer.objects.filter(pk=self.customer.pk).update(name="changed")
+        Customer.objects.bulk_create(Customer(name=NAME, email=f"{number}@testcase") for number in range(20))
+
+        assert 20 == len(Customer.objects.filter(name=NAME))
