@@ -1,6 +1,7 @@
 # Every command makes the virtualenv it needs by itself, from Python 3.11 or newer and nothing else.
 #
-#   make demo ENGINE=postgresql       the demo on real PostgreSQL servers; FLIGHTS=all loads the whole year
+#   make demo ENGINE=postgresql       the demo on real PostgreSQL servers; FLIGHTS=all loads the whole year,
+#                                     SERVE=1 goes on as the site until Ctrl-C, PORT=8001 says where
 #   make test ARGS="-k pruning -x"    anything pytest understands
 #   make matrix ENVS=py312-django60   one pair of the matrix
 
@@ -83,7 +84,8 @@ bench: $(STAMP) ## Compare routed with plain Django: ratios, measured in one run
 	$(BIN)/python -m pytest tests/benchmarks --override-ini python_files='bench_*.py' -p no:randomly -s $(ARGS)
 
 demo: $(STAMP) ## Build a cluster of four shards, load real flights, book some, and show where every row went
-	$(BIN)/python -m testapp demo
+	@$(BIN)/python -m testapp.demo $(if $(ENGINE),--engine $(ENGINE)) $(if $(FLIGHTS),--flights $(FLIGHTS)) \
+		$(if $(filter-out 0,$(SERVE)),--serve) $(if $(PORT),--port $(PORT))
 
 db-up: $(STAMP) ## Keep a server running until Ctrl-C, for quicker test runs: VENDOR=postgresql or VENDOR=mysql
 	$(BIN)/python -m tests.servers $(VENDOR)
