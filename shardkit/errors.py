@@ -20,6 +20,7 @@
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
+    ├── MigrationLeavesDatabase  a data migration of one database reached for another
     ├── PartialCommit         some shards committed and a later one failed
     ├── LookupCacheUnanswered a key cannot be moved while the cache of lookups does not answer
     ├── SettingsInvalid       SHARDKIT cannot be understood, so nothing can go on
@@ -243,6 +244,20 @@ class MixedDatabases(ShardkitError, ValueError):
     def __init__(self, model: str, operation: str, left: str, right: str) -> None:
         super().__init__(model, operation, left, right)
         self.model, self.operation, self.left, self.right = model, operation, left, right
+
+
+class MigrationLeavesDatabase(ShardkitError, NotSupportedError):
+    """A data migration of one database reached for another."""
+
+    template = (
+        "The migration of {migrated!r} went through the logical database to {alias!r}. It runs once on each database "
+        "and would change {alias!r} each time. Write .using(schema_editor.connection.alias), and give RunPython "
+        "hints={{'model_name': …}} so that it runs where that model's rows are."
+    )
+
+    def __init__(self, migrated: str, alias: str) -> None:
+        super().__init__(migrated, alias)
+        self.migrated, self.alias = migrated, alias
 
 
 class PartialCommit(ShardkitError, TransactionManagementError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from io import StringIO
@@ -21,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from shardkit.management.parallel import KeptError, on_each
 from shardkit.management.targets import Target
+from shardkit.routing.registry import migrating
 from shardkit.topology.names import LOGICAL, Alias
 
 #: What Django's `migrate` is told on every database.
@@ -127,6 +129,16 @@ def unapplied_or_error(alias: Alias) -> tuple[list[str], str]:
     return missing, kept.reason
 
 
+@contextmanager
+def only(alias: Alias) -> Iterator[None]:
+    """Refuse, inside the block, what would reach a shard or a placed database other than *alias*."""
+    token = migrating.set(alias)
+    try:
+        yield
+    finally:
+        migrating.reset(token)
+
+
 class _Migrate(DjangoMigrate):
     """Django's own command, which also tells us how far it is."""
 
@@ -134,6 +146,11 @@ class _Migrate(DjangoMigrate):
         super().__init__()
         self.alias, self.progress = alias, progress
         self.applied: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate, and let no migration reach another database."""
+        with only(self.alias):
+            super().handle(*args, **options)
 
     def migration_progress_callback(
         self,

@@ -11,7 +11,7 @@ from shardkit.orm._django import Query
 from shardkit.routing.analysis import analyse
 from shardkit.routing.expressions import dissect
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
-from shardkit.routing.registry import Kind, placement_of
+from shardkit.routing.registry import Kind, placement_of, placement_of_table
 from shardkit.routing.shortcut import reads_one_table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def plan_of(compiler: Any) -> Plan:
     """Plan the SELECT of *compiler*."""
     query = compiler.query
     if query.model is not None and reads_one_table(query):
-        placement = placement_of(query.model)
+        placement = placement_of_table(query.get_meta().db_table) or placement_of(query.model)
         if placement.kind in {Kind.GLOBAL, Kind.REFERENCE}:
             return Local()
         if placement.kind is Kind.PLACED:

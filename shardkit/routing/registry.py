@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: True while dumpdata and loaddata ask whether a model belongs to the logical database: there it does.
 serializing: ContextVar[bool] = ContextVar("shardkit_serializing", default=False)
+#: The one database that is being migrated. A migration runs once on each, so it must not reach the others from there.
+migrating: ContextVar[Alias | None] = ContextVar("shardkit_migrating", default=None)
 
 
 class Kind(StrEnum):
@@ -117,8 +119,14 @@ conf.settings_reset.append(forget)
 
 @cache
 def _by_table() -> dict[str, ModelPlacement]:
-    found = apps.get_models(include_auto_created=True, include_swapped=True)
-    return {model._meta.db_table: placement_of(model) for model in found if not model._meta.proxy}
+    found: dict[str, ModelPlacement] = {}
+    for model in apps.get_models(include_auto_created=True, include_swapped=True):
+        placement, table = placement_of(model), model._meta.db_table
+        known = found.get(table)
+        # An unmanaged model may map the table of one that says where its rows live: that one knows.
+        if not model._meta.proxy and (known is None or known.kind is Kind.GLOBAL):
+            found[table] = placement
+    return found
 
 
 @cache

@@ -13,11 +13,11 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 
 from shardkit import conf
 from shardkit.management.commands.migrate_shards import Command as MigrateShards
-from shardkit.management.migrating import unapplied_or_error
+from shardkit.management.migrating import only, unapplied_or_error
 from shardkit.management.parallel import on_each
 from shardkit.management.tabulating import counted
 from shardkit.management.targets import all_targets
-from shardkit.topology.names import LOGICAL
+from shardkit.topology.names import LOGICAL, Alias
 
 
 class Command(DjangoMigrate):
@@ -37,7 +37,9 @@ class Command(DjangoMigrate):
         if options["database"] is None and len(all_targets()) > 1:
             self._migrate_all(options)
             return
-        super().handle(*args, **{**options, "database": options["database"] or LOGICAL})
+        alias = Alias(options["database"] or LOGICAL)
+        with only(alias):
+            super().handle(*args, **{**options, "database": alias})
         if options["database"] == LOGICAL and options["verbosity"] and not _in_tests() and not _asks_only(options):
             self._name_what_is_missing()
 
