@@ -19,7 +19,8 @@ from django.db import Error, OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from shardkit.catalog import idranges, lookups
-from shardkit.errors import PartialCommit, ShardUnavailable
+from shardkit.errors import MigrationLeavesDatabase, PartialCommit, ShardUnavailable
+from shardkit.routing.registry import migrating
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.vendors.registry import vendor_of
 
@@ -84,6 +85,9 @@ class JoinedTransactions(_Wrapper):
 
     def use(self, alias: Alias, tables: Iterable[str] = ()) -> None:
         """Make sure that *alias* answers, and let it take part in the transaction that is open, if one is."""
+        migrated = migrating.get()
+        if migrated is not None and alias != migrated:
+            raise MigrationLeavesDatabase(migrated, alias)
         connection = connections[alias]
         if connection.connection is None and not _connect(connection):
             return
