@@ -48,7 +48,7 @@ def shop_models() -> list[type[Model]]:
 def rows_on(model: type[Model], alias: str) -> Rows:
     """Return all rows of *model*'s own table on one database, which is read as it is."""
     fields = [field.attname for field in model._meta.local_concrete_fields]
-    rows = QuerySet(model, using=alias).values(*fields)
+    rows: Any = QuerySet(model, using=alias).values(*fields)
     return {row[model._meta.pk.attname]: row for row in rows}
 
 
@@ -91,10 +91,11 @@ def home_of_row(model: type[Model], row: Mapping[str, Any]) -> str | None:
     key = placement_of(model).key
     assert key is not None
     while not all(attname in row for attname in key.attnames):  # a child's key is in its parent's table
-        link = next(iter(model._meta.parents.values()))
+        link: Any = next(iter(model._meta.parents.values()))
         model, pk = link.related_model, row[link.attname]
         (row,) = [found[pk] for found in (rows_on(model, alias) for alias in owners.all_aliases()) if pk in found]
-    values = tuple(model._meta.get_field(attname).get_prep_value(row[attname]) for attname in key.attnames)
+    fields: list[Any] = [model._meta.get_field(attname) for attname in key.attnames]
+    values = tuple(field.get_prep_value(row[field.attname]) for field in fields)
     return owners.find(key, values)
 
 
@@ -127,7 +128,8 @@ class Identity:
 
     def _values(self, model: type[Model], row: Mapping[str, Any]) -> Iterator[Any]:
         generic = {f.fk_field: f.ct_field for f in model._meta.private_fields if isinstance(f, GenericForeignKey)}
-        for field in model._meta.local_concrete_fields:
+        fields: list[Any] = list(model._meta.local_concrete_fields)
+        for field in fields:
             value = row[field.attname]
             if field.primary_key and not field.is_relation and value not in self.old[model._meta.label]:
                 if not isinstance(field, (models.AutoField, models.UUIDField)):
@@ -141,7 +143,12 @@ class Identity:
                 yield field.name, value
 
 
-def plain(value: Any, identity: Identity) -> Any:
+def unrouted(model: type[Model]) -> Any:
+    """Return a queryset that knows nothing of shards, such as another app's manager has."""
+    return QuerySet(model)
+
+
+def plain(value: Any, identity: Identity) -> Any:  # noqa: PLR0911 - a table of types
     """Return *value* as something that compares between the worlds."""
     match value:
         case Model():

@@ -119,7 +119,7 @@ def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> N
     names = [field.name for field in _writable(model) if not field.primary_key]
     for alias in owners.all_aliases():
         join(alias, (model._meta.db_table,))
-        copies = models.QuerySet(model, using=alias)
+        copies: models.QuerySet[Any] = models.QuerySet(model, using=alias)
         for batch in _batches(pks):
             if deletes:
                 copies.filter(pk__in=batch)._raw_delete(alias)

@@ -89,7 +89,7 @@ class _Spread(models.Model, metaclass=_SpreadBase):
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:
         """Save, and stay an instance of the logical database."""
-        using = kwargs.get("using")
+        using = kwargs.get("using") or LOGICAL
         if using != LOGICAL and names_shard(using):
             require_owner(type(self), using, "save()")
         super().save_base(*args, **kwargs)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import models
 
 from shardkit.catalog import idranges
-from shardkit.errors import IdBelongsElsewhere, ShardKeyImmutable, ShardKeyNotCovered, ShardKeyRequired, WrongShard
+from shardkit.errors import (
+    CrossShardQuery,
+    IdBelongsElsewhere,
+    ShardKeyImmutable,
+    ShardKeyNotCovered,
+    ShardKeyRequired,
+    WrongShard,
+)
 from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
 from shardkit.routing.registry import Kind, placement_of
@@ -20,6 +27,8 @@ from shardkit.topology.ids import compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from shardkit.routing.registry import Locator, ModelPlacement
     from shardkit.topology.names import Alias
 
@@ -113,6 +122,22 @@ def require_owner(model: type[models.Model], alias: str, operation: str) -> None
         raise WrongShard(model._meta.label, operation, alias, EVERYWHERE)
     if placement.kind is Kind.PLACED and placement.alias != alias:
         raise WrongShard(model._meta.label, operation, alias, placement.alias)
+
+
+def require_upsert_on_one_shard(
+    placement: ModelPlacement, updated: Collection[str], unique: Collection[str], operation: str
+) -> None:
+    """Refuse an upsert that writes the shard key, or that looks for conflicts which may be on another shard.
+
+    *updated* and *unique* are columns; a vendor that looks at every constraint names none as unique.
+    """
+    label, key = placement.model._meta.label, key_of(placement)
+    if set(key.columns) & set(updated):
+        raise ShardKeyImmutable(label, operation, placement.key_label, "its shard")
+    if unique and not any(set(locator.columns) <= set(unique) for locator in (key, *placement.locators)):
+        why = f"{', '.join(unique)} is unique on each shard alone"
+        remedy = f"Name {placement.key_label!r} among the unique fields, or use update_or_create()."
+        raise CrossShardQuery(f"{label}: {operation}", "every shard to look for conflicts", why, remedy)
 
 
 def shard_alias_of(instance: models.Model) -> Alias | None:

@@ -7,7 +7,8 @@ the glance for being right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from django.db import connections, models, transaction
 
@@ -15,7 +16,15 @@ from shardkit import conf
 from shardkit.catalog import idranges
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
-from shardkit.orm.placing import BY_KEY, found_on, home_of, home_of_saved, require_owner, with_bucket
+from shardkit.orm.placing import (
+    BY_KEY,
+    found_on,
+    home_of,
+    home_of_saved,
+    require_owner,
+    require_upsert_on_one_shard,
+    with_bucket,
+)
 from shardkit.orm.planning import plan_of
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
@@ -30,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 _M = TypeVar("_M", bound=models.Model)
+#: What may follow the objects in Django's `bulk_create()`, in this order.
+BULK_CREATE_OPTIONS: Final = ("batch_size", "ignore_conflicts", "update_conflicts", "update_fields", "unique_fields")
 
 
 class ShardedQuerySet(models.QuerySet[_M]):
@@ -57,7 +68,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
             found = shortcut(self.query, self._hints)
             if found is not None:
                 logical.use(found)
-                announce(self.model, Single(found, AT_A_GLANCE), "select")
+                announce(self.model, _at_a_glance(found), "select")
                 return found
         return LogicalAlias()
 
@@ -81,7 +92,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
         """Become a subquery. One of the logical database runs wherever the whole statement is planned to run."""
-        query = super().resolve_expression(*args, **kwargs)  # type: ignore[misc]
+        query = super().resolve_expression(*args, **kwargs)
         if query._db == LOGICAL:
             query._db = None
         return query
@@ -126,7 +137,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         if placement.kind is not Kind.SHARDED or not self._is_ours() or inherits:
             return super().bulk_create(objs, *args, **kwargs)
         created = list(objs)
-        self._refuse_key(kwargs.get("update_fields") or (), "bulk_create(update_conflicts=True)")
+        names = dict(zip(BULK_CREATE_OPTIONS, args, strict=False)) | kwargs
+        updated, unique = (_columns(self.model, names.get(option)) for option in ("update_fields", "unique_fields"))
+        require_upsert_on_one_shard(placement, updated, unique, "bulk_create(update_conflicts=True)")
         groups = self._by_home(created, placement)
         with transaction.atomic(using=LOGICAL, savepoint=False):
             for alias, group in groups.items():
@@ -252,25 +265,17 @@ class ShardedQuerySet(models.QuerySet[_M]):
         )
 
 
-def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) -> None:
-    """Let a shard key that is a foreign key see the id of an object that was saved after it was assigned."""
-    if placement.key is not None and any(getattr(instance, attname) is None for attname in placement.key.attnames):
-        instance._prepare_related_fields_for_save(operation_name="bulk_create")
+def _columns(model: type[models.Model], names: Iterable[str] | None) -> list[str]:
+    """Return the columns of the fields *names*; Django itself says which do not exist."""
+    options = model._meta
+    known = {name: [field] for field in options.concrete_fields for name in (field.name, field.attname)}
+    known["pk"] = list(options.pk_fields)
+    return [str(field.column) for name in names or () for field in known.get(name, ())]
 
 
-def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> None:
-    """Give each of *created* that has no id one, all from one range."""
-    pk = placement.model._meta.pk
-    if not isinstance(pk, models.AutoField):
-        for instance in created:
-            if instance.pk is None:
-                instance.pk = pk.get_pk_value_on_save(instance)
-        return
-    unnumbered = [instance for instance in created if instance.pk is None]
-    if unnumbered:
-        sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
-        for instance, sequence in zip(unnumbered, sequences, strict=True):
-            instance.pk = with_bucket(instance, placement, sequence)
+@cache
+def _at_a_glance(alias: Alias) -> Single:
+    return Single(alias, AT_A_GLANCE)
 
 
 _Manager = models.Manager.from_queryset(ShardedQuerySet)

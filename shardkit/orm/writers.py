@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
+from django.db.models.constants import OnConflict
 
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import insert_copies, update_copies
-from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of
+from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.routing import owners
 from shardkit.routing.narrowing import Narrowing
@@ -98,6 +99,10 @@ class InsertPlanner(_Planner):
 
     def _insert_sharded(self, placement: ModelPlacement, returning_fields: Any) -> Any:
         objects = list(self.query.objs)
+        if self.query.on_conflict is OnConflict.UPDATE:
+            named = (self.query.update_fields, self.query.unique_fields)
+            updated, unique = ([field.column for field in fields or ()] for fields in named)
+            require_upsert_on_one_shard(placement, updated, unique, "bulk_create(update_conflicts=True)")
         fields = self._number(objects, placement)
         groups: dict[Alias, list[int]] = {}
         for position, instance in enumerate(objects):

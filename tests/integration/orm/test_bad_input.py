@@ -50,11 +50,16 @@ from tests.shop.models import (
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-NEW_ORDER = {"number": 900, "status": "new", "total": 5, "created": START}
+NOTHING: Any = None
+NEW_ORDER: dict[str, Any] = {"number": 900, "status": "new", "total": 5, "created": START}
 
 
 def order_of(shop: Shop) -> Order:
     return Order.objects.get(pk=shop.orders[3].pk)
+
+
+def orders_of(label: Any) -> Any:
+    return label.order_set
 
 
 def with_values(instance: Any, **values: Any) -> Any:
@@ -91,17 +96,17 @@ def elsewhere(maker: int) -> int:
 WITHOUT_A_KEY: dict[str, Callable[[Shop], Any]] = {
     "save": lambda _: Order(**NEW_ORDER).save(),
     "create": lambda _: Order.objects.create(**NEW_ORDER),
-    "create with None": lambda _: Order.objects.create(customer=None, **NEW_ORDER),
+    "create with None": lambda _: Order.objects.create(customer=NOTHING, **NEW_ORDER),
     "bulk_create": lambda shop: Order.objects.bulk_create([Order(customer=shop.customers[0]), Order(**NEW_ORDER)]),
     "get_or_create": lambda _: Order.objects.get_or_create(number=900, defaults=NEW_ORDER),
     "update_or_create": lambda _: Order.objects.update_or_create(number=900, defaults=NEW_ORDER),
     "from a global row": lambda shop: Product.objects.get(pk=shop.products[0].pk).orders.create(**NEW_ORDER),
-    "from a copied row": lambda shop: Label.objects.get(pk=shop.labels[0].pk).order_set.create(**NEW_ORDER),
+    "from a copied row": lambda shop: orders_of(Label.objects.get(pk=shop.labels[0].pk)).create(**NEW_ORDER),
     "an expression": lambda _: Gadget.objects.create(code="x", maker=F("price")),
     "a value expression": lambda _: Gadget.objects.create(code="x", maker=Value(3)),
     "an expression in bulk": lambda _: Gadget.objects.bulk_create([Gadget(code="x", maker=Value(3))]),
     "a key set to None": lambda shop: with_values(order_of(shop), customer_id=None).save(),
-    "half a composite key": lambda _: Reading.objects.create(year=2000, value=1, station=None),
+    "half a composite key": lambda _: Reading.objects.create(year=2000, value=1, station=NOTHING),
     "a UUID without its customer": lambda _: Document.objects.create(title="x"),
 }
 
@@ -462,7 +467,7 @@ def test_a_shard_that_is_down(shop: Shop, name: str) -> None:
 
     assert isinstance(raised.value, OperationalError)
     assert shop.customers[0] == Customer.objects.get(pk=shop.customers[0].pk)
-    refused_write(lambda: fail(), ZeroDivisionError)
+    refused_write(fail, ZeroDivisionError)
 
 
 def fail() -> None:

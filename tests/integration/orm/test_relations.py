@@ -17,7 +17,15 @@ from tests.shop.models import Country, Customer, Label, Order, Product, Profile,
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-NEW_ORDER = {"number": 1000, "status": "new", "total": 5, "created": START}
+NEW_ORDER: dict[str, Any] = {"number": 1000, "status": "new", "total": 5, "created": START}
+
+
+def _orders_of(label: Any) -> Any:
+    return label.order_set
+
+
+def target(tagged: Tagged) -> Any:
+    return tagged.target
 
 
 def order(shop: Shop) -> Order:
@@ -55,7 +63,7 @@ MANY_TO_MANY: dict[str, Callable[[Shop], Any]] = {
     "reverse set": lambda shop: label(shop).order_set.set(orders(shop)),
     "reverse set, clearing": lambda shop: label(shop).order_set.set(orders(shop), clear=True),
     "reverse clear": lambda shop: label(shop).order_set.clear(),
-    "reverse create": lambda shop: label(shop).order_set.create(customer_id=shop.customers[5].pk, **NEW_ORDER),
+    "reverse create": lambda shop: _orders_of(label(shop)).create(customer_id=shop.customers[5].pk, **NEW_ORDER),
     "delete those related": lambda shop: label(shop).order_set.all().delete(),
     "the through table": lambda shop: Order.labels.through.objects.create(
         order_id=shop.orders[4].pk, label_id=shop.labels[3].pk
@@ -81,7 +89,7 @@ FOREIGN_KEYS: dict[str, Callable[[Shop], Any]] = {
         customer_id=shop.customers[6].pk, **NEW_ORDER
     ),
     "create from a row with another key": lambda shop: order(shop).shipments.create(region="far", cost=1),
-    "create from a copied row": lambda shop: Country.objects.get(code="DE").customer_set.create(name="n", email="e"),
+    "create from a copied row": lambda _: Country.objects.get(code="DE").customer_set.create(name="n", email="e"),
     "add of another key": lambda shop: order(shop).shipments.add(
         *[Shipment.objects.get(pk=one.pk) for one in shop.shipments[::5]]
     ),
@@ -93,9 +101,7 @@ FOREIGN_KEYS: dict[str, Callable[[Shop], Any]] = {
         *orders(shop), bulk=False
     ),
     "set of a global row": lambda shop: Product.objects.get(pk=shop.products[3].pk).orders.set(orders(shop)),
-    "remove from a global row": lambda shop: (
-        lambda product: product.orders.remove(*product.orders.filter(customer_id__in=_keys(shop)))
-    )(Product.objects.get(pk=shop.products[0].pk)),
+    "remove from a global row": lambda shop: _remove(Product.objects.get(pk=shop.products[0].pk), _keys(shop)),
     "clear of a global row": lambda shop: Product.objects.get(pk=shop.products[0].pk).orders.clear(),
     "clear of a global row, not in bulk": lambda shop: Product.objects.get(pk=shop.products[0].pk).orders.clear(
         bulk=False
@@ -143,7 +149,7 @@ GENERIC: dict[str, Callable[[Shop], Any]] = {
     "get or create": lambda shop: order(shop).tags.get_or_create(tag="new"),
     "update or create": lambda shop: order(shop).tags.update_or_create(tag="new", defaults={"tag": "newer"}),
     "assigning": lambda shop: _assign(Tagged.objects.get(pk=shop.tags[0].pk), target=label(shop, 2)),
-    "targets": lambda _: sorted(str(tagged.target.pk) for tagged in Tagged.objects.all()),
+    "targets": lambda _: sorted(str(target(tagged).pk) for tagged in Tagged.objects.all()),
     "delete of the target": lambda shop: order(shop).delete(),
     "content types": lambda shop: Tagged.objects.filter(
         content_type=ContentType.objects.get_for_model(Label), object_id=shop.labels[0].pk
@@ -158,6 +164,10 @@ ALL = {
 
 def _keys(shop: Shop) -> list[int]:
     return [customer.pk for customer in shop.customers]
+
+
+def _remove(product: Product, customers: list[int]) -> None:
+    product.orders.remove(*product.orders.filter(customer_id__in=customers))
 
 
 def _assign(instance: Any, **values: Any) -> Any:

@@ -116,10 +116,10 @@ def marked_for_rollback() -> Any:
 def savepoints_by_hand() -> Any:
     with transaction.atomic():
         touch(0)
-        first = transaction.savepoint()
+        first = transaction.get_connection().savepoint()
         for n in range(1, 5):
             touch(n)
-        second = transaction.savepoint()
+        second = transaction.get_connection().savepoint()
         for n in range(5, 9):
             touch(n)
         transaction.savepoint_rollback(second)
@@ -127,14 +127,14 @@ def savepoints_by_hand() -> Any:
         transaction.savepoint_rollback(first)
         touch(10)
         transaction.savepoint_commit(first)
-        third = transaction.savepoint()
+        third = transaction.get_connection().savepoint()
         touch(11)
         transaction.savepoint_commit(third)
 
 
 def a_savepoint_used_twice() -> Any:
     with transaction.atomic():
-        sid = transaction.savepoint()
+        sid = transaction.get_connection().savepoint()
         for _ in range(2):
             for n in range(9):
                 touch(n)
@@ -298,4 +298,5 @@ def test_rows_of_one_test_are_gone_in_the_next(shop: Shop, _time: int) -> None:
     Country.objects.all().update(name="x")
 
     content_of_shards()
-    assert set(owners.all_aliases()) <= set(connections["default"]._enlisted)
+    logical: Any = connections["default"]
+    assert set(owners.all_aliases()) <= set(logical._enlisted)

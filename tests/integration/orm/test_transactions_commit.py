@@ -80,7 +80,7 @@ def rename(customers: list[Customer], name: str) -> None:
 @contextmanager
 def failing_commit(alias: str) -> Iterator[None]:
     """Let the COMMIT of one database fail, as it does when its server dies at that moment."""
-    broken = connections[alias]
+    broken: Any = connections[alias]
 
     def fail() -> None:
         broken.rollback()
@@ -124,7 +124,8 @@ def test_all_databases_roll_back(customers: list[Customer]) -> None:
 def test_a_shard_that_nobody_touches_is_not_asked(customers: list[Customer]) -> None:
     with queries_by_database() as seen, transaction.atomic():
         rename(customers[1:2], "alone")
-        assert {"shard_1"} == set(connections["default"]._enlisted)
+        logical: Any = connections["default"]
+        assert {"shard_1"} == set(logical._enlisted)
 
     assert {"shard_1": 1} == dict(seen)
 

@@ -10,10 +10,10 @@ from django.db import IntegrityError, connection, models
 from django.db.models import F, Value
 from django.db.models.functions import Concat
 
-from shardkit.errors import ShardKeyImmutable, ShardKeyRequired
+from shardkit.errors import CrossShardQuery, ShardKeyImmutable, ShardKeyRequired
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import START, Shop
-from tests.fix_writes import refused_write, same_write
+from tests.fix_writes import refused_write, same_write, unrouted
 from tests.shop.models import Customer, Document, Gadget, Label, Order, Product, Profile, Reading, Shipment
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -114,12 +114,12 @@ def test_a_key_that_is_known_only_when_its_parent_was_saved(shop: Shop) -> None:
 def test_a_plain_queryset_and_a_plain_manager_do_the_same(shop: Shop) -> None:
     def write() -> list[Any]:
         made = new_orders(shop)
-        models.QuerySet(Order).bulk_create(made, batch_size=7)
+        unrouted(Order).bulk_create(made, batch_size=7)
         assert all(order.pk is not None for order in made) or not connection.features.can_return_rows_from_bulk_insert
         return [order.number for order in made]
 
     same_write(write)
-    same_write(lambda: models.QuerySet(Customer).create(name="n", email="e").name)
+    same_write(lambda: unrouted(Customer).create(name="n", email="e").name)
 
 
 def test_a_conflict_on_one_shard_leaves_all_without_the_rows(shop: Shop) -> None:
@@ -186,10 +186,38 @@ def test_a_conflict_cannot_change_the_key(shop: Shop, name: str) -> None:
     )
 
 
+def test_a_conflict_cannot_change_the_key_by_any_queryset(shop: Shop) -> None:
+    how = unique_fields("id")
+
+    refused_write(
+        lambda: unrouted(Order).bulk_create(new_orders(shop), update_conflicts=True, update_fields=["customer"], **how),
+        ShardKeyImmutable,
+    )
+    refused_write(
+        lambda: Order.objects.bulk_create(new_orders(shop), None, False, True, ["customer"]),
+        ShardKeyImmutable,
+    )
+
+
+@pytest.mark.skipif(
+    not connection.features.supports_update_conflicts_with_target, reason="the vendor looks at every constraint"
+)
+@pytest.mark.parametrize("queryset", [Customer.objects.all(), unrouted(Customer)], ids=["ours", "plain"])
+def test_a_conflict_that_may_be_on_another_shard_is_refused(shop: Shop, queryset: Any) -> None:
+    taken = shop.customers[9].email
+
+    refused_write(
+        lambda: queryset.bulk_create(
+            [Customer(name="n", email=taken)], update_conflicts=True, update_fields=["name"], unique_fields=["email"]
+        ),
+        CrossShardQuery,
+    )
+
+
 def test_a_row_without_a_key_is_refused_and_none_is_written(shop: Shop) -> None:
     def write() -> None:
         made = new_orders(shop)
-        made[-1].customer_id = None  # type: ignore[assignment]
+        made[-1].customer_id = None
         Order.objects.bulk_create(made)
 
     refused_write(write, ShardKeyRequired)
@@ -253,11 +281,11 @@ def test_bulk_update_of_a_part_of_the_rows(shop: Shop) -> None:
 
 
 def test_bulk_update_by_a_plain_queryset(shop: Shop) -> None:
-    def write() -> int:
+    def write() -> Any:
         found = [Order.objects.get(pk=order.pk) for order in shop.orders]
         for order in found:
             order.note = f"note {order.number}"
-        return models.QuerySet(Order).bulk_update(found, ["note"])
+        return unrouted(Order).bulk_update(found, ["note"])
 
     same_write(write)
 

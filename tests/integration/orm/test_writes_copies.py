@@ -15,7 +15,7 @@ from shardkit.errors import CrossShardQuery
 from shardkit.routing import owners
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop
-from tests.fix_writes import content_of_shards, refused_write, same_write
+from tests.fix_writes import content_of_shards, refused_write, same_write, unrouted
 from tests.shop.models import Country, Customer, Fare, Label, Order, Product
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -52,7 +52,7 @@ WRITES: dict[str, Callable[[], Any]] = {
             [Label(name="a"), Label(pk=1, name="b")], update_conflicts=True, update_fields=["name"], **_unique("id")
         )
     ),
-    "bulk_create by a plain queryset": lambda: _names(models.QuerySet(Label).bulk_create([Label(name="n")])),
+    "bulk_create by a plain queryset": lambda: _names(unrouted(Label).bulk_create([Label(name="n")])),
     "bulk_create with expressions": lambda: len(
         Country.objects.bulk_create([Country(code="A", name=Upper(Value("a"))), Country(code="B", name="b")])
     ),
@@ -159,7 +159,7 @@ def test_values_from_sharded_rows_are_refused(shop: Shop) -> None:
 def test_a_violation_on_one_copy_undoes_all(shop: Shop) -> None:
     """A copy that differs, by whatever accident, makes the write fail instead of differing more."""
     del shop
-    models.QuerySet(Country, using="shard_2").bulk_create([Country(code="NO", name="only here")])
+    unrouted(Country).using("shard_2").bulk_create([Country(code="NO", name="only here")])
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Country.objects.create(code="NO", name="everywhere")

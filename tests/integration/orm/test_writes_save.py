@@ -55,7 +55,7 @@ def test_a_new_row_costs_one_statement_on_one_shard(shop: Shop) -> None:
 def test_a_saved_row_is_updated_where_it_is(shop: Shop) -> None:
     order = shop.orders[5]
 
-    def save(**how: Any) -> str:
+    def save(**how: Any) -> str | None:
         found = Order.objects.get(pk=order.pk)
         found.status, found.note = "changed", "also"
         found.save(**how)

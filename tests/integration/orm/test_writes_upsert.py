@@ -15,7 +15,10 @@ from tests.shop.models import Country, Customer, Gadget, Label, Order, Product, 
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-DEFAULTS = {"status": "made", "total": 1, "created": START}
+DEFAULTS: dict[str, Any] = {"status": "made", "total": 1, "created": START}
+
+#: Django calls what is callable among the defaults.
+CALLED: Any = lambda: "called"  # noqa: E731 - a function among values
 
 UPSERTS: dict[str, Callable[[Shop], Any]] = {
     "get, with the key": lambda shop: Order.objects.get_or_create(
@@ -49,7 +52,7 @@ UPSERTS: dict[str, Callable[[Shop], Any]] = {
         customer_id=shop.orders[4].customer_id, number=shop.orders[4].number, defaults={"note": "updated"}
     ),
     "update, by the primary key": lambda shop: Order.objects.update_or_create(
-        pk=shop.orders[4].pk, defaults={"note": "updated", "status": lambda: "called"}
+        pk=shop.orders[4].pk, defaults={"note": "updated", "status": CALLED}
     ),
     "make, with the key": lambda shop: Order.objects.update_or_create(
         customer_id=shop.customers[4].pk, number=1000, defaults=DEFAULTS
