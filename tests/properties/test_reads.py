@@ -240,7 +240,6 @@ ENDS: Final[dict[str, Callable[[QuerySet[Any]], Any]]] = {
     "aggregate default": lambda q: q.aggregate(n=Count("pk", distinct=True), s=Coalesce(Max("pk"), None)),
     "window": lambda q: q.order_by().annotate(r=Window(RowNumber(), order_by="pk")),
     "in_bulk": lambda q: q.in_bulk(),
-    "select related": lambda q: q.order_by().select_related(),
     "annotated exists": lambda q: q.order_by().annotate(x=Exists(q.model._base_manager.filter(pk=OuterRef("pk")))),
     "union": lambda q: q.order_by().union(q.model._base_manager.filter(pk__isnull=True)),
     "union with itself": lambda q: q.order_by().union(q.order_by(), all=True),

@@ -10,13 +10,13 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, models
 from django.db.models import Prefetch, QuerySet, Sum, aprefetch_related_objects
 
 from shardkit.errors import CrossShardQuery, ShardUnavailable
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, pks, refused, same
-from tests.shop.models import Country, Customer, Gadget, Invoice, Order, Product
+from tests.shop.models import Answer, Country, Customer, Gadget, Invoice, Order, Product
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -97,7 +97,7 @@ def test_async_twins_are_refused_as_their_originals(shop: Shop, case: Case_) -> 
     related_aget=lambda s: s.customer_on(2, 3).orders.aget(number=1),
     related_acount=lambda s: s.customer_on(2, 3).orders.acount(),
     related_async_for=lambda s: _all(s.customer_on(2, 3).orders.order_by("pk")),
-    many_to_many_async_for=lambda s: _all(s.orders[9].labels.order_by("pk")),
+    many_to_many_async_for=lambda s: _all(s.orders[11].labels.order_by("pk")),
 )
 def test_async_twins_of_rows(shop: Shop, case: Case_) -> None:
     same(lambda: awaited(case, shop))
@@ -220,11 +220,42 @@ def test_managers_in_all_their_forms(shop: Shop) -> None:
     same(lambda: Order.objects.db_manager("default").filter(customer=customer), plan="single")
     same(lambda: Order.objects.get_queryset().filter(customer=customer), plan="single")
     same(lambda: type(Order.objects).from_queryset(QuerySet).__name__)
+    same(Order.objects.deconstruct)
+    same(lambda: type(Order.objects.get_queryset()).as_manager().deconstruct())
     assert "default" == Order.objects.db
     assert "default" == Order.objects.none().db
     assert customer.shard == Order.objects.filter(customer=customer).db
     assert not Order.objects.use_in_migrations
     assert [] == Order.objects.check()
+
+
+def test_what_a_queryset_says_of_itself(shop: Shop) -> None:
+    names = ["ordered", *(["totally_ordered"] if hasattr(QuerySet, "totally_ordered") else [])]
+    querysets = [Order.objects.all(), Order.objects.order_by("pk"), Answer.objects.all(), Order.objects.none()]
+    assert shop.orders
+
+    same(lambda: [[getattr(queryset, name) for name in names] for queryset in querysets])
+
+
+def test_a_many_to_many_manager_uses_what_was_prefetched(shop: Shop) -> None:
+    order = Order.objects.prefetch_related("labels").get(pk=shop.orders[11].pk)
+    with queries_by_database() as seen:
+        counted = order.labels.count(), order.labels.exists(), len(order.labels.all())
+
+    assert not seen
+    assert (2, True, 2) == counted
+
+
+def test_a_row_saved_as_loaddata_does(shop: Shop) -> None:
+    """Django's deserializers call `Model.save_base` unbound, past every `save()`."""
+    order = Order.objects.get(pk=shop.orders[8].pk)
+    order.note = "loaded"
+    with queries_by_database() as seen:
+        models.Model.save_base(order, using="default", raw=True)
+
+    assert {str(order.shard): 1} == dict(seen)
+    assert "loaded" == Order.objects.get(pk=order.pk).note
+    assert "default" == order._state.db
 
 
 def test_a_row_is_read_as_a_row_of_default(shop: Shop) -> None:

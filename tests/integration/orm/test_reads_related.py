@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import django
 import pytest
+from django.db import models
 from django.db.models import Prefetch, prefetch_related_objects
 from django.db.models.query import QuerySet
 
@@ -131,7 +133,7 @@ def test_prefetching_of_objects_at_hand(shop: Shop) -> None:
     forward=lambda s: Order.objects.filter(customer=with_orders(s)).select_related("customer"),
     two_levels=lambda s: Line.objects.filter(order__customer=with_orders(s)).select_related("order__customer__country"),
     backward=lambda s: Customer.objects.filter(pk=with_orders(s).pk).select_related("profile"),
-    all_of_them=lambda s: Profile.objects.filter(pk=with_orders(s).pk).select_related(),
+    none_again=lambda s: Profile.objects.filter(pk=with_orders(s).pk).select_related("customer").select_related(None),
     reference=lambda s: Customer.objects.filter(pk__in=[c.pk for c in s.customers[8:12]]).select_related("country"),
 )
 def test_select_related_of_one_shard(shop: Shop, case: Case_) -> None:
@@ -254,6 +256,20 @@ def test_loading_a_deferred_column_asks_one_shard(shop: Shop) -> None:
         assert order.status
 
     assert dict(seen) == {order.shard: 1}
+
+
+@pytest.mark.skipif(django.VERSION < (6, 1), reason="fetch modes came with Django 6.1")
+@pytest.mark.parametrize("mode", ["FETCH_ONE", "FETCH_PEERS"])
+@cases(
+    deferred=lambda q: sorted(order.status for order in q.only("pk")),
+    forward=lambda q: sorted(order.customer.name for order in q.all()),
+    forward_to_global=lambda q: sorted(order.product.name for order in q.filter(product__isnull=False)),
+)
+def test_fetch_modes(shop: Shop, case: Case_, mode: str) -> None:
+    manager: Any = Order.objects
+    assert shop.orders
+
+    same(lambda: case(manager.fetch_mode(getattr(models, mode))))
 
 
 def test_neighbours_by_date_are_refused_unless_one_shard_has_them(shop: Shop) -> None:

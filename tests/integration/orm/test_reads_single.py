@@ -211,8 +211,8 @@ def test_a_key_reaches_through_colocated_joins(shop: Shop, case: Case_) -> None:
     exists=lambda s: s.customer_on(2, 0).orders.exists(),
     first=lambda s: s.customer_on(2, 3).orders.first(),
     get=lambda s: s.customer_on(2, 3).orders.get(number=1),
-    labels=lambda s: s.orders[9].labels.all(),
-    labels_ordered=lambda s: s.orders[9].labels.order_by("-name"),
+    labels=lambda s: s.orders[11].labels.all(),
+    labels_ordered=lambda s: s.orders[11].labels.order_by("-name"),
     documents=lambda s: s.customer_on(2, 2).documents.all(),
     answers=lambda s: s.tickets[1].answers.all(),
 )
