@@ -273,6 +273,30 @@ def _columns(model: type[models.Model], names: Iterable[str] | None) -> list[str
     return [str(field.column) for name in names or () for field in known.get(name, ())]
 
 
+def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) -> None:
+    """Let a shard key that is a foreign key see the id of an object that was saved after it was assigned."""
+    if placement.key is not None and any(getattr(instance, attname) is None for attname in placement.key.attnames):
+        instance._prepare_related_fields_for_save(operation_name="bulk_create")
+
+
+def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> None:
+    """Give each of *created* that has no id one, all from one range."""
+    pk = placement.model._meta.pk
+    if not isinstance(pk, models.AutoField):
+        for instance in created:
+            if instance.pk is None:
+                instance.pk = pk.get_pk_value_on_save(instance)
+        return
+    unnumbered = [instance for instance in created if instance.pk is None]
+    if unnumbered:
+        sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
+        for instance, sequence in zip(unnumbered, sequences, strict=True):
+            instance.pk = with_bucket(instance, placement, sequence)
+
+
+_Manager = models.Manager.from_queryset(ShardedQuerySet)
+
+
 @cache
 def _at_a_glance(alias: Alias) -> Single:
     return Single(alias, AT_A_GLANCE)
