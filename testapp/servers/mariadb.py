@@ -41,12 +41,14 @@ def mariadb_server(directory: Path | None = None) -> Iterator[str]:
     server, installer = _program("mariadbd"), _program("mariadb-install-db")
     with server_home("mysql", directory=directory) as home:
         data, socket = home.directory / "data", home.directory / "socket"
+        own_tmpdir = f"--tmpdir={home.directory}"  # a server that starts deletes the temporary tables it finds
         is_new = not (data / "mysql").exists()
         if is_new:
             home.run(
                 installer,
                 "--no-defaults",
                 f"--datadir={data}",
+                own_tmpdir,
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *INNODB,
@@ -58,6 +60,7 @@ def mariadb_server(directory: Path | None = None) -> Iterator[str]:
             f"--datadir={data}",
             f"--socket={socket}",
             f"--pid-file={home.directory / 'pid'}",
+            own_tmpdir,
             f"--port={port}",
             *SETTINGS,
             is_ready=lambda: speaks(port),
