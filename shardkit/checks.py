@@ -59,7 +59,7 @@ def check_catalog(databases: Iterable[str] | None = None, **_kwargs: Any) -> lis
     except (ShardMapMissing, DatabaseError):
         return []
     except CatalogError as error:
-        return [_message(CATALOG_ERROR, str(error), "See the page on settings.", None)]
+        return [_message(CATALOG_ERROR, str(error), "See docs/reference/settings.md.", None)]
     return []
 
 

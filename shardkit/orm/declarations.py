@@ -105,7 +105,7 @@ def _key_findings(model: type[models.Model]) -> Iterator[Finding]:
         try:
             placement_of(model)
         except PlacementError as error:
-            yield Finding("shardkit.E031", str(error), "See the page on choosing a shard key.", model)
+            yield Finding("shardkit.E031", str(error), "See docs/how-to/choose-a-shard-key.md.", model)
         except ShardKeyUnhashable:
             return
 
