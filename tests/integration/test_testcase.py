@@ -15,7 +15,7 @@ NAME = "of a TestCase"
 
 
 class ShardsJoinInEachTest(TestCase):
-    databases = "__all__"  # type: ignore[assignment]  # as Django documents it
+    databases = "__all__"
 
     def test_first(self) -> None:
         self.write_on_every_database()
@@ -38,7 +38,7 @@ class ShardsJoinInEachTest(TestCase):
 
 
 class ShardsHaveJoinedForTheClass(TestCase):
-    databases = "__all__"  # type: ignore[assignment]  # as Django documents it
+    databases = "__all__"
     customer: Customer
 
     @classmethod
