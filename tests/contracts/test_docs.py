@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import get_commands, load_command_class
@@ -14,6 +15,7 @@ from django.dispatch import Signal
 
 import shardkit
 from shardkit import environment, errors, models, signals
+from shardkit.conf import problems
 from shardkit.conf.shapes import KNOWN_KEYS
 from tests.handbook.following import Reader
 from tests.handbook.pages import DOCS, PAGES, ROOT, anchors, entries, links, steps, table_rows
@@ -35,6 +37,27 @@ def name(page: Path) -> str:
 @pytest.mark.parametrize("page", FOLLOWED, ids=name)
 def test_what_a_page_tells_to_do_comes_out_as_it_shows(page: Path, tmp_path: Path) -> None:
     Reader(tmp_path).follow(page)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.parent.name in {"how-to", "tutorial"} or page.name == "README.md"], ids=name
+)
+def test_no_code_is_shown_that_is_not_run(page: Path) -> None:
+    shown = re.findall(r"^```\w+\n", page.read_text(), re.MULTILINE)
+
+    assert len(shown) == sum(bool(step.body) for step in steps(page))
+
+
+def test_the_example_of_settings_has_no_problem() -> None:
+    example = re.findall(r"^```python\n(.*?)^```$", (REFERENCE / "settings.md").read_text(), re.MULTILINE | re.DOTALL)[
+        0
+    ]
+    written: dict[str, Any] = {}
+
+    exec(example, written)  # noqa: S102 - it stands in our own documentation
+
+    assert [] == problems(written["SHARDKIT"], written["DATABASES"], routers=written["DATABASE_ROUTERS"])
+    assert "shardkit" in written["INSTALLED_APPS"]
 
 
 def test_every_operation_asks_the_databases_that_the_table_says(tmp_path: Path) -> None:
