@@ -44,6 +44,7 @@ from tests.shop.models import (
     Product,
     Profile,
     Reading,
+    Room,
     Shipment,
     Tagged,
     Ticket,
@@ -69,6 +70,7 @@ TABLES: Final[tuple[type[models.Model], ...]] = (
     Parcel,
     Ticket,
     Answer,
+    Room,
 )
 #: Customers on each shard.
 PER_SHARD: Final = 4
@@ -94,6 +96,9 @@ class Shop:
     tags: list[Tagged] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return "shop"
 
     def customer_on(self, shard: int, number: int = 0) -> Customer:
         """Return a customer that lives on the shard of that number."""
@@ -236,6 +241,7 @@ def _fill_others(made: Shop) -> None:
     Parcel.objects.bulk_create(Parcel(zone=None, weight=weight) for weight in range(3))
     made.tickets += [Ticket(queue=queue, title=f"{queue} 1") for queue in ("support", "sales", "other", "Sales")]
     Ticket.objects.bulk_create(made.tickets)
+    Room.objects.bulk_create(Room(tenant=n % 8, number=n // 8, name=f"room {n % 5}") for n in range(20))
     Answer.objects.bulk_create(Answer(ticket=ticket, text=text) for ticket in made.tickets for text in "cab")
 
 

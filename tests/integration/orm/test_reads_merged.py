@@ -30,6 +30,7 @@ from django.db.models.functions import Collate, Lower, RowNumber, TruncMonth
 from tests.fix_shop import Shop, outcome, refused, same
 from tests.shop.models import (
     Answer,
+    Booth,
     Country,
     Customer,
     Gadget,
@@ -39,6 +40,7 @@ from tests.shop.models import (
     Parcel,
     Product,
     Reading,
+    Room,
     Shipment,
     Ticket,
 )
@@ -99,6 +101,10 @@ def cases(**found: Case_) -> pytest.MarkDecorator:
     in_bulk_by_a_unique_field=lambda s: Customer.objects.in_bulk(
         [c.email for c in s.customers[::3]], field_name="email"
     ),
+    composite_primary_keys=lambda _: Room.objects.filter(pk__in=[(n, n % 3) for n in range(8)]),
+    composite_primary_key_by_its_other_part=lambda _: Room.objects.filter(number=1),
+    composite_primary_key_compared=lambda _: Room.objects.filter(pk__gt=(3, 1)),
+    composite_primary_key_excluded=lambda _: Room.objects.exclude(pk=(3, 1)),
     in_bulk_of_all=lambda _: Gadget.objects.in_bulk(),
 )
 def test_unordered_rows_of_all_shards(shop: Shop, case: Case_) -> None:
@@ -127,6 +133,20 @@ def test_only_shards_that_can_match_are_asked(shop: Shop, case: Case_) -> None:
     _, numbers = case(shop)
 
     same(lambda: case(shop)[0], on={shop.shards[number]: 1 for number in numbers})
+
+
+@pytest.mark.parametrize("alias", ["default", "oracle"])
+def test_keys_of_a_directory(shop: Shop, alias: str) -> None:
+    """What a directory says finds the row; what it does not say is no row."""
+    assert shop.orders
+    for number, fair in enumerate(("north", "south", "east")):
+        Booth.objects.using(alias).create(fair=fair, number=number)
+    booths = Booth.objects.using(alias)
+
+    assert [1] == list(booths.filter(fair="south").values_list("number", flat=True))
+    assert 0 == booths.filter(fair="west").count()
+    assert {0, 2} == {booth.number for booth in booths.filter(fair__in=["north", "east", "west"])}
+    assert 3 == len(booths.all())
 
 
 def test_a_limit_without_an_order_takes_any_rows(shop: Shop) -> None:
@@ -220,6 +240,10 @@ def test_refusals_name_the_order_and_its_customer(shop: Shop, case: Case_) -> No
     sliced_subquery=lambda _: (
         lambda: Order.objects.filter(customer__in=Customer.objects.filter(score__gt=1).order_by("-score", "pk")[:3]),
         "'customer'",
+    ),
+    composite_primary_key_within=lambda _: (
+        lambda: Room.objects.filter(pk__in=Room.objects.filter(name="room 1").values("pk")),
+        "'tenant'",
     ),
     nulls_in_a_subquery=lambda _: (
         lambda: Customer.objects.exclude(id__in=Customer.objects.values("referrer_id")),

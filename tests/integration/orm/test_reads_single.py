@@ -26,6 +26,7 @@ from tests.shop.models import (
     Parcel,
     Profile,
     Reading,
+    Room,
     Shipment,
     Ticket,
 )
@@ -89,6 +90,10 @@ def cases(**found: Case_) -> pytest.MarkDecorator:
     by_default_of_a_list=lambda _: Ticket.objects.filter(queue="Sales"),
     by_list_or_id=lambda s: Ticket.objects.get(pk=s.tickets[1].pk),
     by_list_and_its_id=lambda s: Ticket.objects.get(pk=s.tickets[1].pk, queue="sales"),
+    by_composite_primary_key=lambda _: Room.objects.get(pk=(3, 1)),
+    by_part_of_a_composite_primary_key=lambda _: Room.objects.filter(tenant=3).order_by("-pk"),
+    by_composite_primary_keys=lambda _: Room.objects.filter(pk__in=[(3, 1), (3, 0), (3, 7)]),
+    by_missing_composite_primary_key=lambda _: Room.objects.filter(pk=(99, 1)),
     by_range_equal=lambda _: Parcel.objects.filter(zone=125),
     by_range_null=lambda _: Parcel.objects.filter(zone__isnull=True),
     by_range_between=lambda _: Parcel.objects.filter(zone__range=(125, 175)),
