@@ -73,8 +73,10 @@ def _run(cluster: Cluster, options: argparse.Namespace, screen: Screen, forgotte
         opening.explain(screen, guests, "It runs until Ctrl-C.", options.port)
         return opening.serve(options.port)
     if cluster.is_served:
-        screen.say("The servers stop now, and their data goes with them. To keep them, and to run the site as well:")
-    opening.explain(screen, guests, opening.later(cluster, options.engine, options.port, forgotten), options.port)
+        screen.say("The servers stop now, and their data goes with them. To have the same again, and the site on it:")
+        screen.line(opening.command_to_stay(options.engine))
+    else:
+        opening.explain(screen, guests, opening.command_to_open(options.port, forgotten), options.port)
     return 0
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from testapp.demo.clusters import Cluster
 from testapp.demo.screen import Screen
 from testapp.demo.show import Guests
 
@@ -26,14 +25,17 @@ def explain(screen: Screen, guests: Guests, command: str, port: int) -> None:
     screen.line(f"{site}/admin/     user {guests.staff.name}, password {guests.staff.password}")
 
 
-def later(cluster: Cluster, engine: str, port: int, forgotten: Sequence[str]) -> str:
-    """Return the command that opens the site when the demo has ended."""
-    if cluster.is_served:
-        return f"make demo ENGINE={engine} SERVE=1"
+def command_to_open(port: int, forgotten: Sequence[str]) -> str:
+    """Return the command that serves the files of this demo, past the *forgotten* variables of the environment."""
     variables = [f"-u {name}" for name in forgotten]
     if "SHARDKIT_HOME" in os.environ:
         variables.append(f"SHARDKIT_HOME={shlex.quote(os.environ['SHARDKIT_HOME'])}")
     return " ".join([*(["env", *variables] if variables else []), _python(), "-m testapp runserver", str(port)])
+
+
+def command_to_stay(engine: str) -> str:
+    """Return the command that repeats the demo on servers of *engine*, and goes on as the site."""
+    return f"make demo ENGINE={engine} SERVE=1"
 
 
 def serve(port: int) -> int:

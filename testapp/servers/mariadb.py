@@ -41,7 +41,7 @@ def mariadb_server(directory: Path | None = None) -> Iterator[str]:
     server, installer = _program("mariadbd"), _program("mariadb-install-db")
     with server_home("mysql", directory=directory) as home:
         data, socket = home.directory / "data", home.directory / "socket"
-        own_tmpdir = f"--tmpdir={home.directory}"  # a server that starts deletes the temporary tables it finds
+        own_tmpdir = f"--tmpdir={home.directory}"  # a server that starts deletes what temporary tables it finds there
         is_new = not (data / "mysql").exists()
         if is_new:
             home.run(

@@ -138,11 +138,9 @@ class TestTheStory:
         assert "ShardKeyImmutable: flights.Booking.save()" in told
         assert "2 of 2 are refused, by name." in told
 
-    def test_it_says_who_may_sign_in(self, told: str):
-        assert "user admin, password " in told
-
     @on_files
     def test_it_says_how_to_open_the_site(self, told: str, home: Path):
+        assert "user admin, password " in told
         assert f"SHARDKIT_HOME={home} " in told
         assert "-m testapp runserver 8000" in told
 
