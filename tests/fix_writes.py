@@ -49,7 +49,8 @@ def rows_on(model: type[Model], alias: str) -> Rows:
     """Return all rows of *model*'s own table on one database, which is read as it is."""
     fields = [field.attname for field in model._meta.local_concrete_fields]
     rows: Any = QuerySet(model, using=alias).values(*fields)
-    return {row[model._meta.pk.attname]: row for row in rows}
+    pk = [field.attname for field in model._meta.pk_fields]
+    return {row[pk[0]] if len(pk) == 1 else tuple(row[name] for name in pk): row for row in rows}
 
 
 def content_of_shards() -> Content:
