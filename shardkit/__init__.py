@@ -1,7 +1,11 @@
-"""Which names does a project need before Django's apps are loaded? The models are in `shardkit.models`."""
+"""Which names does a project need before Django's apps are loaded? The models are in `shardkit.models`.
+
+The plans are what `queryset.route()` returns and the signal `query_planned` sends.
+"""
 
 from __future__ import annotations
 
 from shardkit.environment import from_env
+from shardkit.routing.plan import Gather, Local, Merge, Refuse, Single
 
-__all__ = ["from_env"]
+__all__ = ["Gather", "Local", "Merge", "Refuse", "Single", "from_env"]

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from shardkit.routing.plan import Plan
 
 #: Sent when a statement has its plan and before it runs, in the thread that runs it. The sender is the model; *plan*
-#: says the databases and why, and *operation* is ``"select"``, ``"insert"``, ``"update"`` or ``"delete"``.
+#: says the databases and why, and *operation* is ``"select"``, ``"insert"``, ``"update"``, ``"delete"``, or ``"save"``
+#: for one instance, which the database may insert or update. A statement that will be refused has a plan too; one that
+#: `.using()` sends to a shard has none.
 query_planned = Signal()
 
 

@@ -197,5 +197,5 @@ def _not_covered(directory: str) -> ShardKeyNotCovered:
     return ShardKeyNotCovered(
         f"The directory {directory!r}",
         "shard_key",
-        f"Give it a bucket first: shardkit.catalog.lookups.assign({directory!r}, key, bucket).",
+        f"Give it a bucket first: shardkit.directories.assign({directory!r}, key, bucket).",
     )

@@ -52,9 +52,10 @@ class SelectPlanner:
             case Single(alias):
                 tag(self.using, alias)
                 return self._part(self.query, alias, result_type, chunked_fetch, chunk_size)
-            case Merge(aliases):
-                if result_type not in {MULTI, SINGLE} or self._needs_merging(result_type):
-                    refuse(plan, self.query.model, "reading")
+            case Merge(aliases, why):
+                reason = self._why_merge(result_type)
+                if reason is not None:
+                    refuse(Merge(aliases, f"{reason} and {why}"), self.query.model, "reading")
                 return self._concatenated(aliases, result_type, chunked_fetch, chunk_size)
             case Gather() | Refuse():
                 refuse(plan, self.query.model, "reading")
@@ -70,14 +71,20 @@ class SelectPlanner:
             setattr(self, name, getattr(compiler, name, None))
         return result
 
-    def _needs_merging(self, result_type: str) -> bool:
-        """Say whether the shards' answers must be ordered, deduplicated or combined, not just put one after another."""
+    def _why_merge(self, result_type: str) -> str | None:
+        """Say why the shards' answers cannot just be put one after another, None when they can."""
         query = self.query
-        if has_aggregate(query) or query.low_mark > 0:
-            return True
+        if has_aggregate(query):
+            return "it counts, aggregates or groups rows"
+        if query.low_mark > 0:
+            return "it has an offset"
         setup = query.clone().get_compiler(connection=self.connection, elide_empty=self.elide_empty)
         _, order_by, _ = setup.pre_sql_setup()
-        return bool(order_by) or (query.distinct and result_type != SINGLE)
+        if order_by:
+            return "it orders rows"
+        if query.distinct and result_type != SINGLE:
+            return "it asks for distinct rows"
+        return None if result_type in {MULTI, SINGLE} else "its result is not rows"
 
     def _concatenated(self, aliases: tuple[Alias, ...], result_type: str, *how: Any) -> Any:
         """Put the shards' answers one after another: where no order is asked for, that is one database's answer."""

@@ -231,7 +231,7 @@ def _locally_unique(model: type[models.Model], placement: ModelPlacement) -> Ite
     hint = "Add the shard key to it, or silence this check where a duplicate on another shard does no harm."
     if not placement.carries_bucket and not isinstance(model._meta.pk, models.AutoField):
         fact = f"{model._meta.label}'s primary key {model._meta.pk.name!r} is unique on each shard alone."
-        yield Finding("shardkit.W002", fact, hint, model)
+        yield Finding("shardkit.W002", fact, "Make it the shard key, or silence this check.", model)
     for names in _uniques(model):
         columns = {model._meta.get_field(name).column for name in names}  # type: ignore[union-attr]
         located = any(set(found.columns) <= columns for found in placement.locators)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-from shardkit.errors import IdCarriesNoBucket, ShardKeyNotCovered
+from shardkit.errors import IdCarriesNoBucket
 from shardkit.topology.ids import ID_LIMIT, bucket_of_id, bucket_of_uuid
 
 if TYPE_CHECKING:
@@ -102,9 +102,5 @@ class CarriedByUuid:
 
 def _placed(bucket: BucketId | None, values: tuple[Any, ...]) -> BucketId:
     if bucket is None:
-        raise ShardKeyNotCovered(
-            "The cluster's buckets",
-            type(values[0]).__name__,
-            "Leave the id to shardkit, which allocates ids that carry their bucket.",
-        )
+        raise IdCarriesNoBucket(str(values[0]), "no cluster of this size gives such an id, so leave ids to shardkit")
     return bucket
