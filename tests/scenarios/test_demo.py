@@ -101,11 +101,9 @@ def page(site: subprocess.Popen[bytes], address: str) -> str:
 
 class TestTheStory:
     def test_it_says_whose_databases_it_ignores(self, told: str):
-        told_first = told.partition("1. Four shards")[0]
+        words = told.partition("1. Four shards")[0].split()
 
-        assert "ignores " in told_first
-        assert " DATABASE_URL, " in told_first
-        assert " TESTAPP_VENDOR " in told_first
+        assert {"ignores", "DATABASE_URL,", "TESTAPP_VENDOR"} <= {*words}
 
     def test_every_database_is_migrated(self, told: str):
         assert told.count("migrated, ") == 6
