@@ -1,6 +1,6 @@
 """Is the whole cluster empty after `flush`? Yes, unless one database is named.
 
-The records of migrations, the shard map and the id ranges stay.
+The records of migrations, the shard map, the id ranges and the directories stay.
 """
 
 from __future__ import annotations

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import caches
-from django.db import transaction
+from django.core.management.color import no_style
+from django.db import connection, transaction
 from django.test import override_settings
 
 from shardkit.catalog import lookups
+from shardkit.catalog.names import DIRECTORY_TABLE
 from shardkit.errors import ShardKeyNotCovered
 from shardkit.routing import owners
 from shardkit.routing.plan import Single
@@ -87,3 +89,11 @@ def test_a_key_that_nobody_assigned_is_refused_on_writing_and_finds_nothing_on_r
 
     assert not Stand.objects.filter(market=99).exists()
     assert not any(Stand._base_manager.using(alias).exists() for alias in owners.all_aliases())
+
+
+def test_a_flush_leaves_directories_as_caches_know_them():
+    """Where a key lives is no data of the application: a cache that still knows it must be right."""
+    statements = connection.ops.sql_flush(no_style(), connection.introspection.django_table_names())
+
+    assert statements
+    assert not [sql for sql in statements if DIRECTORY_TABLE in sql]
