@@ -28,6 +28,7 @@ __all__ = [
 
 #: Dotted name to the parameters it must accept, in this order; more may follow.
 CALLABLES: Final[dict[str, tuple[str, ...]]] = {
+    "django.db.models.base.Model._do_insert": ("self", "manager", "using", "fields", "returning_fields", "raw"),
     "django.db.models.base.Model._save_table": (
         "self",
         "raw",

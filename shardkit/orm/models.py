@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from django.db import Error, models
+from django.db import Error, connections, models
 
 from shardkit import conf
 from shardkit.errors import WrongShard
 from shardkit.orm._django import ModelBase
-from shardkit.orm.aliases import is_routing, names_shard, settle
+from shardkit.orm.aliases import names_shard, settle
 from shardkit.orm.fields import ShardedAutoField
 from shardkit.orm.placing import (
-    BY_KEY,
+    by_key,
     found_on,
     give_id,
     has_no_pk,
@@ -24,14 +24,13 @@ from shardkit.orm.placing import (
     stays_put,
 )
 from shardkit.orm.query import ShardedManager
-from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
-from shardkit.routing.transactions import join
+from shardkit.routing.transactions import JoinedTransactions
 from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL, Alias, ShardId
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from shardkit.topology.placements import Sharding
 
@@ -147,38 +146,48 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
         update_fields: Iterable[str] | None = None,
     ) -> Any:
         placement = placement_of(cls or type(self))
-        primaries = conf.get_settings().topology.by_primary
-        if placement.kind is not Kind.SHARDED or not is_routing() or (using != LOGICAL and using not in primaries):
+        is_ours = using == LOGICAL or using in conf.get_settings().topology.by_primary
+        logical = connections[LOGICAL]
+        if placement.kind is not Kind.SHARDED or not is_ours or not isinstance(logical, JoinedTransactions):
             return super()._save_table(raw, cls, force_insert, force_update, using, update_fields)  # type: ignore[misc]
         is_new = has_no_pk(self, placement) and not force_update and not update_fields
-        has_new_id = is_new and give_id(self, placement)
+        numbered = give_id(self, placement) if is_new else None
         try:
-            alias = self._choose_shard(placement, str(using), update_fields, is_new=is_new)
-            join(alias, (placement.model._meta.db_table,))
-            announce(placement.model, Single(alias, BY_KEY), "save")
+            alias = numbered or self._choose_shard(placement, update_fields, is_new=is_new)
+            if using not in {LOGICAL, alias}:
+                raise WrongShard(placement.model._meta.label, "save()", str(using), alias)
+            logical.use(alias, (placement.model._meta.db_table,))
+            announce(placement.model, by_key(alias), "save")
             if not is_new and not force_insert and self._state.adding:
                 require_known(self, placement, alias)
             saved = super()._save_table(  # type: ignore[misc]
-                raw, cls, force_insert or has_new_id, force_update, alias, update_fields
+                raw, cls, force_insert or numbered is not None, force_update, alias, update_fields
             )
         except Error:
-            if has_new_id:  # it carries the bucket of a key that may be another one when the caller tries again
+            if numbered is not None:  # when the caller tries again, the key may be another
                 setattr(self, placement.model._meta.pk.attname, None)
             raise
         self._state.shard_alias = alias  # type: ignore[attr-defined]
         return saved
 
-    def _choose_shard(
-        self, placement: ModelPlacement, using: str, update_fields: Iterable[str] | None, *, is_new: bool
-    ) -> Alias:
+    def _do_insert(
+        self,
+        manager: Any,
+        using: str | None,
+        fields: Collection[Any],
+        returning_fields: Sequence[Any],
+        raw: bool,  # noqa: FBT001 - Django's signature
+    ) -> Any:
+        """Insert the row, and ask for nothing back when only the primary key would come, which is known."""
+        if len(returning_fields) == 1 and returning_fields[0].primary_key and returning_fields[0] in fields:
+            returning_fields = ()
+        return super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
+
+    def _choose_shard(self, placement: ModelPlacement, update_fields: Iterable[str] | None, *, is_new: bool) -> Alias:
         lives_on = shard_alias_of(self)
         if lives_on is not None and not is_new and stays_put(self, placement, update_fields):
-            alias = lives_on
-        else:
-            alias = (home_of if is_new else home_of_saved)(self, placement, "save()")
-        if using not in {LOGICAL, alias}:
-            raise WrongShard(placement.model._meta.label, "save()", using, alias)
-        return alias
+            return lives_on
+        return (home_of if is_new else home_of_saved)(self, placement, "save()")
 
 
 class ReferenceModel(_Spread):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from decimal import Decimal
+from functools import cache
 from os import urandom
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,9 +22,10 @@ from shardkit.errors import (
 )
 from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
+from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.topology.hashing import bucket_of
-from shardkit.topology.ids import compose_id, make_uuid, sequence_of_id
+from shardkit.topology.ids import bucket_of_id, compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
 
 #: Why a row is written to a shard.
 BY_KEY: Final = "the shard key of its row places it there"
+
+
+@cache
+def by_key(alias: Alias) -> Single:
+    """Return the plan of a write to *alias*, the shard of the row."""
+    return Single(alias, BY_KEY)
 
 
 def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operation: str) -> BucketId:
@@ -74,12 +82,20 @@ def home_of(instance: models.Model, placement: ModelPlacement, operation: str) -
     pk = placement.model._meta.pk
     for locator in placement.locators:
         value = instance.__dict__.get(pk.attname)
-        if locator == placement.key or locator.columns != (pk.column,) or value is None:
+        if locator is placement.key or locator.columns != (pk.column,) or value is None:
             continue
         carried = locator.function.place((pk.get_prep_value(value),), len(owners.owners()))
         if carried != bucket:
             raise IdBelongsElsewhere(placement.model._meta.label, operation, placement.key_label, carried, bucket)
     return owners.alias_of(bucket)
+
+
+def home_of_numbered(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:
+    """Return the primary that *instance* belongs on, which has just been given its id by its key."""
+    pk = placement.model._meta.pk
+    if getattr(pk, "carries_bucket", None) != "id":
+        return home_of(instance, placement, operation)
+    return owners.alias_of(bucket_of_id(getattr(instance, pk.attname)))
 
 
 def home_of_saved(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:
@@ -151,32 +167,35 @@ def has_no_pk(instance: models.Model, placement: ModelPlacement) -> bool:
     return instance.__dict__.get(placement.model._meta.pk.attname) is None
 
 
-def give_id(instance: models.Model, placement: ModelPlacement) -> bool:
-    """Allocate the primary key of *instance* if it has none and is to get one; say whether it did.
+def give_id(instance: models.Model, placement: ModelPlacement) -> Alias | None:
+    """Allocate the primary key of *instance* and return where it belongs; None when it has one or is to get none.
 
     No shard may number its rows by itself: the numbers of two shards would collide.
     """
-    pk = placement.model._meta.pk
-    if not has_no_pk(instance, placement) or not isinstance(pk, models.AutoField):
-        return False
-    setattr(instance, pk.attname, new_id(instance, placement))
-    return True
-
-
-def new_id(instance: models.Model, placement: ModelPlacement) -> int:
-    """Allocate an integer id, which carries the bucket if the primary key is of that kind."""
+    pk: Any = placement.model._meta.auto_field
+    if pk is None or not has_no_pk(instance, placement):
+        return None
     (sequence,) = idranges.allocate(placement.model._meta.label_lower, 1)
-    return with_bucket(instance, placement, sequence)
+    if getattr(pk, "carries_bucket", None):
+        bucket = _bucket_of_new(instance, placement, sequence)
+        number, alias = compose_id(sequence, bucket), owners.alias_of(bucket)
+    else:
+        number, alias = sequence, home_of(instance, placement, "save()")
+    setattr(instance, pk.attname, number)
+    return alias
 
 
 def with_bucket(instance: models.Model, placement: ModelPlacement, sequence: int) -> int:
-    """Return the id of number *sequence* for *instance*."""
-    pk = placement.model._meta.pk
-    if not getattr(pk, "carries_bucket", None):
+    """Return the id of number *sequence* for *instance*; it carries the bucket if the primary key is of that kind."""
+    if not getattr(placement.model._meta.pk, "carries_bucket", None):
         return sequence
+    return compose_id(sequence, _bucket_of_new(instance, placement, sequence))
+
+
+def _bucket_of_new(instance: models.Model, placement: ModelPlacement, sequence: int) -> BucketId:
     if places_itself(placement):
-        return compose_id(sequence, bucket_of((sequence,), len(owners.owners())))
-    return compose_id(sequence, bucket_of_instance(instance, placement, "save()"))
+        return bucket_of((sequence,), len(owners.owners()))
+    return bucket_of_instance(instance, placement, "save()")
 
 
 def new_uuid(instance: models.Model, placement: ModelPlacement) -> Any:

@@ -20,6 +20,7 @@ from shardkit.orm.placing import (
     BY_KEY,
     found_on,
     home_of,
+    home_of_numbered,
     home_of_saved,
     require_owner,
     require_upsert_on_one_shard,
@@ -157,9 +158,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         groups: dict[Alias, list[_M]] = {}
         for instance in created:
             _take_key_from_related(instance, placement)
-        _number(created, placement)
+        home = home_of_numbered if _number(created, placement) else home_of
         for instance in created:
-            alias = home_of(instance, placement, "bulk_create()")
+            alias = home(instance, placement, "bulk_create()")
             if self._db not in {None, LOGICAL, alias}:
                 raise WrongShard(self.model._meta.label, "bulk_create()", str(self._db), alias)
             groups.setdefault(alias, []).append(instance)
@@ -279,19 +280,20 @@ def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) ->
         instance._prepare_related_fields_for_save(operation_name="bulk_create")
 
 
-def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> None:
-    """Give each of *created* that has no id one, all from one range."""
+def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> bool:
+    """Give each of *created* that has no id one, all from one range; say whether that was every one of them."""
     pk = placement.model._meta.pk
     if not isinstance(pk, models.AutoField):
         for instance in created:
             if instance.pk is None:
                 instance.pk = pk.get_pk_value_on_save(instance)
-        return
+        return False
     unnumbered = [instance for instance in created if instance.pk is None]
     if unnumbered:
         sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
         for instance, sequence in zip(unnumbered, sequences, strict=True):
             instance.pk = with_bucket(instance, placement, sequence)
+    return len(unnumbered) == len(created)
 
 
 _Manager = models.Manager.from_queryset(ShardedQuerySet)

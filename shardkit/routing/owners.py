@@ -8,6 +8,8 @@ from shardkit import conf
 from shardkit.catalog import store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shardkit.routing.registry import Locator
     from shardkit.topology.names import Alias, BucketId
     from shardkit.topology.shardmap import ShardMap
@@ -47,6 +49,11 @@ def alias_of(bucket: BucketId) -> Alias:
 def all_aliases() -> tuple[Alias, ...]:
     """Return the primaries that may hold rows, in the order of the settings."""
     return conf.get_settings().topology.primaries
+
+
+def in_order(aliases: Iterable[Alias]) -> tuple[Alias, ...]:
+    """Return the primaries *aliases* in the order of the settings."""
+    return tuple(sorted(aliases, key=conf.get_settings().topology.positions.__getitem__))
 
 
 def find(locator: Locator, values: tuple[Any, ...]) -> Alias | None:

@@ -34,10 +34,15 @@ class Topology:
         """Map the alias of each primary to its shard."""
         return {shard.primary: shard for shard in self.shards}
 
-    @property
+    @cached_property
     def primaries(self) -> tuple[Alias, ...]:
         """List the aliases of the primaries, in the order of the settings."""
         return tuple(shard.primary for shard in self.shards)
+
+    @cached_property
+    def positions(self) -> dict[Alias, int]:
+        """Map the alias of each primary to its place in the settings."""
+        return {alias: position for position, alias in enumerate(self.primaries)}
 
     def shard(self, name: ShardId) -> Shard:
         """Return the shard called *name*, or raise `UnknownShard`."""
