@@ -11,6 +11,8 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from django.core.exceptions import EmptyResultSet
+
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from shardkit.orm.aliases import tag
 from shardkit.orm.planning import plan_of, refuse
@@ -36,6 +38,7 @@ class SelectPlanner:
         connection: Any
         using: str | None
         elide_empty: bool
+        as_sql: Any
 
     def execute_sql(
         self,
@@ -54,13 +57,25 @@ class SelectPlanner:
                 return self._part(self.query, alias, result_type, chunked_fetch, chunk_size)
             case Merge(aliases, why):
                 reason = self._why_merge(result_type)
+                if reason is not None and self._matches_nothing():
+                    return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
                 if reason is not None:
                     refuse(Merge(aliases, f"{reason} and {why}"), self.query.model, "reading")
                 return self._concatenated(aliases, result_type, chunked_fetch, chunk_size)
             case Gather() | Refuse():
+                if self._matches_nothing():
+                    return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
                 refuse(plan, self.query.model, "reading")
             case _:
                 assert_never(plan)
+
+    def _matches_nothing(self) -> bool:
+        """Say whether the statement answers itself, without a database: ``filter(pk__in=[])`` does."""
+        try:
+            self.as_sql()
+        except EmptyResultSet:
+            return True
+        return False
 
     def _part(self, query: Any, alias: Alias, *how: Any) -> Any:
         """Run *query* on *alias* and describe its rows as if this compiler had run it."""

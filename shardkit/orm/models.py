@@ -84,6 +84,8 @@ class _Spread(models.Model, metaclass=_SpreadBase):
         instance = super().from_db(db, field_names, values, **kwargs)
         if db is not LOGICAL:
             settle(instance._state, db)
+            if not hasattr(cls._meta.pk, "carries_bucket"):
+                instance._state.shard_pk = instance.pk  # type: ignore[attr-defined]
         return instance
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:

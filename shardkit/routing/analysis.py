@@ -61,9 +61,9 @@ def _by_placed(placed: dict[str, Alias], others: list[str]) -> Plan:
 
 
 def _of_parts(select: Select) -> Plan:
-    """Plan a combination, or an aggregate over a subquery: one shard if all parts are on it."""
+    """Plan a combination, or an aggregate over a subquery: one shard if all parts are on it, or on every shard."""
     query = select.query
-    parts = [analyse(part) for part in select.inside]
+    parts = [plan for plan in map(analyse, select.inside) if not isinstance(plan, Local)]  # those are of copies
     first = parts[0]
     if isinstance(first, Single) and all(isinstance(part, Single) and part.alias == first.alias for part in parts):
         return first

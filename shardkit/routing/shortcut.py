@@ -125,10 +125,12 @@ def _by_key(query: Any, placement: ModelPlacement) -> Alias | None:
 def _by_hint(query: Any, placement: ModelPlacement, hints: Mapping[str, Any]) -> Alias | None:
     """Use the instance that Django passes along, when the query asks for that very row by its primary key.
 
-    A prefetch passes one instance of many, so the values compared decide and not the hint alone.
+    A prefetch passes one instance of many, so the values compared decide and not the hint alone. An instance that was
+    given another primary key since it was read stands for another row, which may be anywhere.
     """
     instance = hints.get("instance")
-    alias: Alias | None = getattr(getattr(instance, "_state", None), "shard_alias", None)
+    state = getattr(instance, "_state", None)
+    alias: Alias | None = getattr(state, "shard_alias", None)
     if instance is None or alias is None or placement_of(type(instance)).model is not placement.model:
         return None
     if query.where.negated or query.where.connector != AND:
@@ -136,5 +138,5 @@ def _by_hint(query: Any, placement: ModelPlacement, hints: Mapping[str, Any]) ->
     pk = placement.model._meta.pk
     for lookup in query.where.children:
         if isinstance(lookup, (*EXACT, *IN)) and isinstance(lookup.lhs, Col) and lookup.lhs.target.column == pk.column:
-            return alias if literals(lookup) == [instance.pk] else None
+            return alias if literals(lookup) == [instance.pk] == [getattr(state, "shard_pk", None)] else None
     return None

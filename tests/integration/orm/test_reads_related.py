@@ -227,6 +227,25 @@ def test_refresh_of_a_row_whose_id_says_nothing_asks_its_shard_alone() -> None:
     assert dict(seen) == {gadget.shard: 1}
 
 
+@cases(
+    refreshed=lambda gadget: gadget.refresh_from_db(),
+    deferred=lambda _: None,
+)
+@pytest.mark.usefixtures("shop")
+def test_a_row_given_another_primary_key_stands_for_another_row(case: Case_) -> None:
+    def prices() -> Any:
+        gadget = Gadget.objects.only("code").get(code="g1")
+        found = []
+        for number in range(20):
+            gadget.code = f"g{number}"
+            gadget.__dict__.pop("price", None)
+            case(gadget)
+            found.append(gadget.price)
+        return found
+
+    same(prices)
+
+
 def test_refresh_of_some_fields_and_from_a_queryset(shop: Shop) -> None:
     def refreshed() -> Any:
         order = Order.objects.get(pk=shop.orders[8].pk)

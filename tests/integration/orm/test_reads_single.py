@@ -139,6 +139,9 @@ def test_a_tree_of_conditions_that_leaves_one_shard(shop: Shop, case: Case_) -> 
     in_of_nothing=lambda _: Order.objects.filter(customer_id__in=[]),
     none=lambda _: Order.objects.none(),
     sliced_to_nothing=lambda s: Order.objects.filter(customer_id=key(s)).order_by("pk")[2:2],
+    joined_with_nothing=lambda _: Order.objects.filter(shipments__cost=1, pk__in=[]),
+    joined_with_global_and_nothing=lambda _: Order.objects.filter(product__name="x", pk__in=[]).order_by("pk"),
+    ordered_nothing=lambda _: Order.objects.filter(pk__in=[]).order_by("pk"),
     null_in=lambda _: Order.objects.filter(customer_id__in=[None]),
     huge_id=lambda _: Order.objects.filter(pk=2**80),
     negative_huge_id=lambda _: Order.objects.filter(pk=-(2**70)),
@@ -276,8 +279,10 @@ def test_related_rows_are_asked_of_their_shard(shop: Shop, case: Case_) -> None:
     subquery=lambda q: q.annotate(
         sku=Subquery(Line.objects.filter(order=OuterRef("pk")).order_by("-sku").values("sku")[:1])
     ),
+    subquery_of_the_logical_database=lambda q: q.filter(customer__in=Customer.objects.using("default")),
     subquery_of_parents=lambda q: q.filter(customer__in=Customer.objects.filter(score__gte=-9)),
     union=lambda q: q.filter(number=0).union(q.filter(number=2)),
+    union_with_copied_rows=lambda q: q.values("status").union(Country.objects.values("name")),
     union_all_ordered=lambda q: q.filter(number=0).union(q.all(), all=True).order_by("-number")[:3],
     intersection=lambda q: q.filter(number__gt=0).intersection(q.filter(number__lt=2)),
     difference=lambda q: q.all().difference(q.filter(number=1)),
