@@ -10,9 +10,10 @@ from shardkit.errors import CrossDatabaseQuery, CrossShardQuery
 from shardkit.orm._django import Query
 from shardkit.routing.analysis import analyse
 from shardkit.routing.expressions import dissect
+from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
 from shardkit.routing.registry import Kind, placement_of, placement_of_table
-from shardkit.routing.shortcut import reads_one_table
+from shardkit.routing.shortcut import AT_A_GLANCE, reads_one_table, shortcut
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -35,6 +36,13 @@ def plan_of(compiler: Any) -> Plan:
 
 def plan_of_write(compiler: Any) -> Plan:
     """Plan an UPDATE or a DELETE by the rows that it selects."""
+    query = compiler.query
+    if not getattr(query, "related_updates", None) and not any(map(is_expression, _new_values(query))):
+        if placement_of(query.get_meta().model).kind is Kind.GLOBAL and reads_one_table(query):
+            return Local()
+        alias = shortcut(query, {})
+        if alias is not None:
+            return Single(alias, AT_A_GLANCE)
     return analyse(dissect(as_select(compiler.query), lambda source: _prepared(source, compiler)))
 
 
@@ -73,11 +81,14 @@ def as_select(source: Any) -> Any:
     query.clear_ordering(force=True)
     query.clear_select_clause()
     query.select = (query.get_meta().pk.get_col(query.get_initial_alias()),)
-    expressions = [
-        value for _, _, value in getattr(source, "values", None) or () if hasattr(value, "resolve_expression")
-    ]
+    expressions = [value for value in _new_values(source) if hasattr(value, "resolve_expression")]
     query.annotations = {**query.annotations, **{f"__new_{n}": found for n, found in enumerate(expressions)}}
     return query
+
+
+def _new_values(query: Any) -> list[Any]:
+    """List what an UPDATE writes; a DELETE writes nothing."""
+    return [value for _, _, value in getattr(query, "values", None) or ()]
 
 
 def refuse(plan: Plan, model: type[Model] | None, operation: str) -> NoReturn:
