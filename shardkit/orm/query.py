@@ -81,15 +81,16 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def _use_named(self, alias: str) -> None:
         """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
-        if not names_shard(alias):
+        logical = connections[LOGICAL]
+        if alias not in conf.get_settings().topology.by_primary or not isinstance(logical, JoinedTransactions):
             return
         operation = f"objects.using({alias!r})"
         if self._for_write or placement_of(self.model).kind is Kind.PLACED:
             require_owner(self.model, alias, operation)
-        owners = pinned(self.query)
+        owners = pinned(self.query, alias)
         if owners and alias not in owners:
             raise WrongShard(self.model._meta.label, operation, alias, ", ".join(sorted(owners)))
-        join(Alias(alias))
+        logical.use(Alias(alias))
 
     def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
         """Become a subquery. One of the logical database runs wherever the whole statement is planned to run."""

@@ -49,11 +49,17 @@ def shortcut(query: Any, hints: Mapping[str, Any]) -> Alias | None:
     return _by_hint(query, placement, hints) if pin is None and hints else None
 
 
-def pinned(query: Any) -> Pin:
-    """Return the shards outside of which *query* can match nothing, None when that cannot be seen at a glance."""
+def pinned(query: Any, likely: str) -> Pin:
+    """Return the shards outside of which *query* can match nothing, None when that cannot be seen at a glance.
+
+    That it is the *likely* one is quickly seen.
+    """
     placement = placement_of(query.model)
     if placement.kind is not Kind.SHARDED or not reads_one_table(query):
         return None
+    alias = _by_key(query, placement)
+    if alias is not None and alias == likely:
+        return frozenset((alias,))
     table = query.model._meta.db_table
     return pins(query.where, {table: placement.locators}, frozenset((table,)))
 
