@@ -1,0 +1,3 @@
+"""What does sharding cost, compared with plain Django in the same run?"""
+
+from __future__ import annotations
