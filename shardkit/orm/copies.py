@@ -1,12 +1,14 @@
 """How does a write to a reference model reach every copy?
 
 The logical database is written first, and the shards in the same transaction. What only a database can evaluate
-(``Now()``, ``Random()``, a column's database default) is evaluated once, there, and the result is copied: the copies
-must not differ.
+(``Now()``, ``Random()``, a column's database default) is evaluated once, there, and the result is copied; what a field
+makes up on saving (``auto_now``) is asked for once. The copies must not differ. Rows are found without the model's
+managers, which may hide some.
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import models, transaction
@@ -15,7 +17,8 @@ from django.db.models.expressions import Func, RawSQL
 from django.db.models.sql.where import ExtraWhere
 
 from shardkit.errors import CrossDatabaseQuery
-from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery
+from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery, Query
+from shardkit.orm.placing import all_rows
 from shardkit.orm.planning import Local, as_select, plan_of_write, refuse
 from shardkit.routing import owners
 from shardkit.routing.expressions import dissect, roots, tables, walk
@@ -30,6 +33,22 @@ if TYPE_CHECKING:
 _EVALUATED: Final = (Func, RawSQL, ExtraWhere)
 #: How many rows one statement copies.
 _COPY_BATCH: Final = 100
+
+
+def freeze(query: Any) -> None:
+    """Ask each field of an INSERT now for what it saves, so that every copy is given the same."""
+    if not query.raw:
+        pk = query.get_meta().pk
+        query.objs = [
+            SimpleNamespace(
+                **{pk.attname: getattr(instance, pk.attname)},
+                **{field.attname: field.pre_save(instance, add=True) for field in query.fields if field is not pk},
+            )
+            for instance in query.objs
+        ]
+        query.raw = True
+    if query.on_conflict is not None:
+        _require_values(query)
 
 
 def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
@@ -119,7 +138,7 @@ def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> N
     names = [field.name for field in _writable(model) if not field.primary_key]
     for alias in owners.all_aliases():
         join(alias, (model._meta.db_table,))
-        copies: models.QuerySet[Any] = models.QuerySet(model, using=alias)
+        copies = all_rows(model, alias)
         for batch in _batches(pks):
             if deletes:
                 copies.filter(pk__in=batch)._raw_delete(alias)
@@ -144,16 +163,26 @@ def _require_plain_ignore(query: Any) -> None:
         )
 
 
+def _require_values(query: Any) -> None:
+    values = (getattr(instance, field.attname) for instance in query.objs for field in query.fields)
+    if any(isinstance(node, (*_EVALUATED, Query)) for value in values for node in walk(value)):
+        raise CrossDatabaseQuery(
+            f"{query.get_meta().label}: bulk_create() that ignores or updates conflicts",
+            "each copy would evaluate the expressions among its values for itself",
+            "Give values, or insert the new rows and update() the others.",
+        )
+
+
 def _copy_missing(model: type[models.Model]) -> None:
     """Insert on every shard the rows that only the logical database has."""
-    known = set(model._base_manager.using(LOGICAL).values_list("pk", flat=True))
+    known = set(all_rows(model, LOGICAL).values_list("pk", flat=True))
     for alias in owners.all_aliases():
-        there = set(model._base_manager.using(alias).values_list("pk", flat=True))
+        there = set(all_rows(model, alias).values_list("pk", flat=True))
         _insert(model, _rows_of(model, sorted(known - there, key=str)), alias)
 
 
 def _rows_of(model: type[models.Model], pks: list[Any]) -> list[Any]:
-    rows = model._base_manager.using(LOGICAL)
+    rows = all_rows(model, LOGICAL)
     return [instance for batch in _batches(pks) for instance in rows.filter(pk__in=batch)]
 
 

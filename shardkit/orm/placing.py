@@ -24,6 +24,7 @@ from shardkit.routing import owners
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, placement_of
+from shardkit.routing.transactions import join
 from shardkit.topology.hashing import bucket_of
 from shardkit.topology.ids import bucket_of_id, compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
@@ -239,8 +240,14 @@ def require_known(instance: models.Model, placement: ModelPlacement, alias: Alia
         return
     model = placement.model
     for other in owners.all_aliases():
-        if other != alias and model._base_manager.using(other).filter(pk=instance.pk).exists():
+        if other != alias and all_rows(model, other).filter(pk=instance.pk).exists():
             raise ShardKeyImmutable(model._meta.label, "save()", placement.key_label, other)
+
+
+def all_rows(model: type[models.Model], alias: Alias) -> models.QuerySet[Any]:
+    """Return the rows of *model* on one database; its managers, the base manager too, may hide some."""
+    join(alias)
+    return models.QuerySet(model, using=alias)
 
 
 def catch_up(model: type[models.Model]) -> None:
@@ -249,8 +256,8 @@ def catch_up(model: type[models.Model]) -> None:
     pk = placement.model._meta.pk
     if not isinstance(pk, models.AutoField):
         return
-    rows = placement.model._base_manager
-    highest = [rows.using(alias).aggregate(highest=models.Max("pk"))["highest"] for alias in owners.all_aliases()]
+    rows = [all_rows(placement.model, alias) for alias in owners.all_aliases()]
+    highest = [found.aggregate(highest=models.Max("pk"))["highest"] for found in rows]
     known = [value for value in highest if value is not None]
     if known:
         carries = getattr(pk, "carries_bucket", None)

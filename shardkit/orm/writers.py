@@ -13,7 +13,7 @@ from django.db.models.constants import OnConflict
 
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
-from shardkit.orm.copies import insert_copies, update_copies
+from shardkit.orm.copies import freeze, insert_copies, update_copies
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.routing import owners
@@ -91,6 +91,7 @@ class InsertPlanner(_Planner):
             case Kind.REFERENCE:
                 announce(placement.model, Merge((LOGICAL, *owners.all_aliases()), "each keeps a copy"), "insert")
                 with transaction.atomic(using=LOGICAL, savepoint=False):
+                    freeze(self.query)
                     rows = super().execute_sql(returning_fields)  # type: ignore[misc]
                     insert_copies(self.query, rows, returning_fields)
                 return rows

@@ -277,6 +277,49 @@ class Stand(ShardedModel):
     name = models.CharField(max_length=9)
 
 
+class LiveNotices(models.Manager["Notice"]):
+    """It hides rows, even from Django's own lookups."""
+
+    def get_queryset(self) -> models.QuerySet[Notice]:
+        return super().get_queryset().filter(hidden=False)
+
+
+class Notice(ReferenceModel):
+    """Copied, stamped by Python when it is inserted, and partly hidden by its base manager."""
+
+    text = models.CharField(max_length=50)
+    made = models.DateTimeField(auto_now_add=True)
+    hidden = models.BooleanField(default=False)
+
+    live = LiveNotices()
+    everything = models.Manager()
+
+    class Meta:
+        base_manager_name = "live"
+
+
+class LiveTokens(models.Manager["Token"]):
+    """It hides rows, even from Django's own lookups."""
+
+    def get_queryset(self) -> models.QuerySet[Token]:
+        return super().get_queryset().filter(hidden=False)
+
+
+class Token(ShardedModel):
+    """Its primary key does not say its shard, and its base manager hides rows."""
+
+    shard_key = "amount"
+    code = ShardKeyCharField(max_length=20, primary_key=True)
+    amount = models.DecimalField(max_digits=8, decimal_places=2)
+    hidden = models.BooleanField(default=False)
+
+    live = LiveTokens()
+    everything = models.Manager()
+
+    class Meta:
+        base_manager_name = "live"
+
+
 class Memo(models.Model):
     """A model that is not ours, as far as its class goes: ``SHARDKIT["PLACEMENT"]`` places it."""
 

@@ -11,12 +11,12 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Exists, F, OuterRef, Subquery, Value
 from django.db.models.functions import Concat, Length, Now, Random, Upper
 
-from shardkit.errors import CrossShardQuery
+from shardkit.errors import CrossDatabaseQuery, CrossShardQuery
 from shardkit.routing import owners
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop
 from tests.fix_writes import content_of_shards, refused_write, same_write, unrouted
-from tests.shop.models import Country, Customer, Fare, Label, Order, Product
+from tests.shop.models import Country, Customer, Fare, Label, Notice, Order, Product
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -199,3 +199,26 @@ def test_async_twins(shop: Shop) -> None:
         ]
 
     same_write(async_to_sync(write))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Notice.everything.create(text="x"),
+        lambda: Notice.everything.bulk_create([Notice(text="x"), Notice(text="y")]),
+        lambda: Notice.everything.bulk_create([Notice(pk=1, text="x")], ignore_conflicts=True),
+        lambda: unrouted(Notice).bulk_create([Notice(text="x")]),
+    ],
+    ids=["create", "bulk_create", "ignoring conflicts", "plain queryset"],
+)
+def test_a_time_that_python_takes_is_taken_once(write: Callable[[], Any]):
+    write()
+
+    assert content_of_shards()["shop.Notice"]
+
+
+def test_what_each_copy_would_evaluate_for_itself_is_refused_beside_conflicts():
+    refused_write(
+        lambda: Country.objects.bulk_create([Country(code="A", name=Upper(Value("a")))], ignore_conflicts=True),
+        error=CrossDatabaseQuery,
+    )
