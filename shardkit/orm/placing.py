@@ -9,7 +9,7 @@ from functools import cache
 from os import urandom
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import models
+from django.db import Error, models
 
 from shardkit.catalog import idranges
 from shardkit.errors import (
@@ -176,14 +176,23 @@ def give_id(instance: models.Model, placement: ModelPlacement) -> Alias | None:
     pk: Any = placement.model._meta.auto_field
     if pk is None or not has_no_pk(instance, placement):
         return None
+    require_map()
     (sequence,) = idranges.allocate(placement.model._meta.label_lower, 1)
     if getattr(pk, "carries_bucket", None):
         bucket = _bucket_of_new(instance, placement, sequence)
-        number, alias = compose_id(sequence, bucket), owners.alias_of(bucket)
-    else:
-        number, alias = sequence, home_of(instance, placement, "save()")
-    setattr(instance, pk.attname, number)
-    return alias
+        setattr(instance, pk.attname, compose_id(sequence, bucket))
+        return owners.alias_of(bucket)
+    setattr(instance, pk.attname, sequence)  # first, for it may be the shard key
+    try:
+        return home_of(instance, placement, "save()")
+    except Error:
+        setattr(instance, pk.attname, None)
+        raise
+
+
+def require_map() -> None:
+    """Say by name that there is no shard map, before the lack of the catalog's other tables says it otherwise."""
+    owners.owners()
 
 
 def with_bucket(instance: models.Model, placement: ModelPlacement, sequence: int) -> int:

@@ -13,7 +13,7 @@ from shardkit.routing.expressions import dissect
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
 from shardkit.routing.registry import Kind, placement_of, placement_of_table
-from shardkit.routing.shortcut import AT_A_GLANCE, reads_one_table, shortcut
+from shardkit.routing.shortcut import at_a_glance, reads_one_table, shortcut
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -42,7 +42,7 @@ def plan_of_write(compiler: Any) -> Plan:
             return Local()
         alias = shortcut(query, {})
         if alias is not None:
-            return Single(alias, AT_A_GLANCE)
+            return at_a_glance(alias, placement_of(query.get_meta().model).kind)
     return analyse(dissect(as_select(compiler.query), lambda source: _prepared(source, compiler)))
 
 

@@ -7,7 +7,6 @@ the glance for being right.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from django.db import connections, models, transaction
@@ -22,6 +21,7 @@ from shardkit.orm.placing import (
     home_of,
     home_of_numbered,
     home_of_saved,
+    require_map,
     require_owner,
     require_upsert_on_one_shard,
     with_bucket,
@@ -31,9 +31,9 @@ from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Plan, Single
 from shardkit.routing.registry import Kind, placement_of
-from shardkit.routing.shortcut import AT_A_GLANCE, pinned, shortcut
+from shardkit.routing.shortcut import at_a_glance, pinned, shortcut
 from shardkit.routing.transactions import JoinedTransactions, join
-from shardkit.signals import announce
+from shardkit.signals import announce, query_planned
 from shardkit.topology.names import LOGICAL, Alias
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class ShardedQuerySet(models.QuerySet[_M]):
             found = shortcut(self.query, self._hints)
             if found is not None:
                 logical.use(found)
-                announce(self.model, _at_a_glance(found), "select")
+                if query_planned.receivers:
+                    announce(self.model, at_a_glance(found, placement_of(self.model).kind), "select")
                 return found
         return LogicalAlias()
 
@@ -147,7 +148,8 @@ class ShardedQuerySet(models.QuerySet[_M]):
             for alias, group in groups.items():
                 join(alias, (self.model._meta.db_table,))
                 announce(self.model, Single(alias, BY_KEY), "insert")
-                super(ShardedQuerySet, self.using(alias)).bulk_create(group, *args, **kwargs)
+                rows = type(self)(self.model, using=alias)  # the conditions of this queryset do not matter to an insert
+                super(ShardedQuerySet, rows).bulk_create(group, *args, **kwargs)
                 for instance in group:
                     instance._state.db = LOGICAL
                     instance._state.shard_alias = alias  # type: ignore[attr-defined]
@@ -177,6 +179,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         with transaction.atomic(using=LOGICAL, savepoint=False):
             count = 0
             for alias, group in groups.items():
+                owners = pinned(self.query, alias)
+                if owners and alias not in owners:
+                    continue  # the conditions of this queryset leave those rows out
                 join(alias, (self.model._meta.db_table,))
                 announce(self.model, Single(alias, BY_KEY), "update")
                 count += super(ShardedQuerySet, self.using(alias)).bulk_update(group, names, batch_size=batch_size)
@@ -291,6 +296,7 @@ def _number(created: Collection[models.Model], placement: registry.ModelPlacemen
         return False
     unnumbered = [instance for instance in created if instance.pk is None]
     if unnumbered:
+        require_map()
         sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
         for instance, sequence in zip(unnumbered, sequences, strict=True):
             instance.pk = with_bucket(instance, placement, sequence)
@@ -298,11 +304,6 @@ def _number(created: Collection[models.Model], placement: registry.ModelPlacemen
 
 
 _Manager = models.Manager.from_queryset(ShardedQuerySet)
-
-
-@cache
-def _at_a_glance(alias: Alias) -> Single:
-    return Single(alias, AT_A_GLANCE)
 
 
 _Manager = models.Manager.from_queryset(ShardedQuerySet)

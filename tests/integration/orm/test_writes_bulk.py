@@ -341,3 +341,24 @@ def test_async_twins(shop: Shop) -> None:
         return [len(made), await Order.objects.abulk_update(made, ["status"])]
 
     same_write(async_to_sync(write))
+
+
+def test_conditions_of_the_queryset_do_not_matter_to_an_insert(shop: Shop) -> None:
+    ada, cleo = shop.customers[0], shop.customers[-1]
+    assert ada.shard != cleo.shard
+
+    (order,) = ada.orders.bulk_create([Order(customer=cleo, number=900, status="new", total=1, created=START)])
+
+    assert order.shard == cleo.shard
+    assert Order.objects.get(customer=cleo, number=900) == order
+
+
+def test_conditions_of_the_queryset_leave_rows_out_of_an_update(shop: Shop) -> None:
+    ada, cleo = shop.customers[0], shop.customers[-1]
+    order = cleo.orders.create(number=901, status="new", total=1, created=START)
+    order.status = "paid"
+
+    count = ada.orders.bulk_update([order], ["status"])
+
+    assert count == 0
+    assert Order.objects.get(pk=order.pk).status == "new"
