@@ -133,6 +133,11 @@ def has_uncommitted(connection: BaseDatabaseWrapper) -> bool:
     return connection in _changed and in_transaction(connection)
 
 
+def ended(connection: BaseDatabaseWrapper) -> None:
+    """Forget what the transaction of *connection* wrote, now that it is committed or rolled back."""
+    _changed.pop(connection, None)
+
+
 def _fill(connection: BaseDatabaseWrapper, directory: str, digest: str, bucket: int, token: str) -> None:
     """Cache *bucket* if it was read outside a transaction, or else ask for it again after the commit."""
     if not in_transaction(connection):

@@ -210,6 +210,7 @@ class JoinedTransactions(_Wrapper):
             committed = self._commit_in_turn([])
             self._commit_last(committed)
         idranges.committed(self)
+        lookups.ended(self)
 
     def _commit_last(self, committed: list[Alias]) -> None:
         try:
@@ -222,6 +223,7 @@ class JoinedTransactions(_Wrapper):
     def rollback(self) -> None:
         """Roll back `default` and every shard."""
         idranges.rolled_back(self)
+        lookups.ended(self)
         try:
             self._abandon(self._leave())
         finally:
