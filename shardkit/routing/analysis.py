@@ -102,6 +102,8 @@ def _by_anchor(top: Level, levels: list[Level]) -> Plan:
         return _single(set(anchor.pin), top)
     if top.query.distinct_fields or has_window(top.query):
         return Gather(owners.all_aliases(), "DISTINCT ON or a window function has to see all rows")
+    if top.select.opaque:
+        return Gather(owners.all_aliases(), "raw SQL among what it selects may have to see all rows")
     aliases = owners.all_aliases() if anchor.pin is None else owners.in_order(anchor.pin)
     missing = "does not say" if anchor.pin is None else "leaves several shards for"
     return Merge(aliases, f"it {missing} the shard key of {_keys(top)}")

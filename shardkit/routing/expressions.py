@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models.expressions import Col, RawSQL
+from django.db.models.expressions import Col, Func, RawSQL
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import ExtraWhere, WhereNode
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LEAVES = (str, bytes, int, float, type(None))
 _WORD = re.compile(r"\w+")
+_OVER = re.compile(r"\bover\b", re.IGNORECASE)
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -75,6 +76,8 @@ class Select:
     inside: tuple[Select, ...]
     #: The known tables that raw SQL of this level reads behind the ORM's back.
     hidden: frozenset[str]
+    #: Whether raw SQL or a template among what this level selects may aggregate or look at other rows.
+    opaque: bool
 
     def levels(self) -> Iterator[Select]:
         """Yield this SELECT and all those inside it, at any depth."""
@@ -88,7 +91,18 @@ def dissect(query: Query, prepare: Callable[[Query], Query]) -> Select:
     prepared = prepare(query)
     nodes = [node for root in roots(prepared) for node in walk(root)]
     inside = tuple(dissect(nested, prepare) for nested in _subqueries(prepared, nodes))
-    return Select(query, prepared, inside, _tables_named_by_raw_sql(prepared, nodes))
+    return Select(query, prepared, inside, _tables_named_by_raw_sql(prepared, nodes), _is_opaque(prepared))
+
+
+def _is_opaque(query: Query) -> bool:
+    """Say whether text that *query* selects may be an aggregate or a window function: it calls something.
+
+    A condition can hold neither, and whatever orders is merged by those who know.
+    """
+    selected = [node for part in (*query.annotation_select.values(), *query.select) for node in walk(part)]
+    texts = [node.sql for node in selected if isinstance(node, RawSQL)] + [sql for sql, _ in query.extra.values()]
+    templates = [str(node.extra.get("template", node.template)) for node in selected if isinstance(node, Func)]
+    return any("(" in text for text in texts) or any(_OVER.search(template) for template in templates)
 
 
 def tables(select: Select) -> set[str]:

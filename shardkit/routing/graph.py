@@ -16,7 +16,7 @@ from django.db.models.sql.datastructures import BaseTable, Join
 
 from shardkit.routing import registry
 from shardkit.routing.expressions import has_window
-from shardkit.routing.pins import EXACT, IN, Pin, conditions, pins
+from shardkit.routing.pins import Pin, conditions, is_exact, is_in, pins
 from shardkit.routing.registry import Kind, ModelPlacement
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _unite(level: Level, left: str, right: str) -> None:
 def _link_conditions(level: Level) -> None:
     """Link by WHERE: ``a.key = b.key``, where b may belong to a level around this one."""
     for lookup in conditions(level.query.where):
-        if isinstance(lookup, EXACT):
+        if is_exact(lookup):
             link(level, getattr(lookup, "lhs", None), lookup.rhs)
 
 
@@ -175,7 +175,7 @@ def link_semi_joins(outer: Level, nested: Level) -> None:
     if function is None or selected.target.null or selected.alias not in _inner_joined(query):
         return
     for lookup in _lookups(outer.query.where):
-        if isinstance(lookup, IN) and lookup.rhs is nested.select.source and outer.function_of(lookup.lhs) == function:
+        if is_in(lookup) and lookup.rhs is nested.select.source and outer.function_of(lookup.lhs) == function:
             component = nested.component_of(selected.alias)
             if component is not None:
                 component.follows = outer.component_of(lookup.lhs.alias)

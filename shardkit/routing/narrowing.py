@@ -13,7 +13,7 @@ from django.db.models.fields.tuple_lookups import TupleIn
 from django.db.models.sql.where import AND, WhereNode
 
 from shardkit.routing import owners, registry
-from shardkit.routing.pins import IN, is_expression
+from shardkit.routing.pins import is_expression, is_in
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ def _in_lookups(node: WhereNode) -> Iterator[Any]:
     """Yield the IN lookups that every accepted row satisfies and whose values are known."""
     if node.negated or node.connector != AND:
         return
+    child: Any
     for child in node.children:
         if isinstance(child, WhereNode):
             yield from _in_lookups(child)
-        elif isinstance(child, (TupleIn, *IN)) and not is_expression(child.rhs):
+        elif (isinstance(child, TupleIn) or is_in(child)) and not is_expression(child.rhs):
             yield child
 
 

@@ -139,12 +139,26 @@ def _learn_column(column: ColumnRef, lookup: Any, known: Known, never_null: froz
     if isinstance(lookup, lookups.IsNull):
         if lookup.rhs is True and column[0] in never_null:
             known.equals(column, (None,))
-    elif isinstance(lookup, (*EXACT, *IN)):
+    elif is_exact(lookup) or is_in(lookup):
         values = literals(lookup)
         if values is not None:
             known.equals(column, values)
     else:
         _learn_bounds(column, lookup, known)
+
+
+def is_exact(lookup: Any) -> bool:
+    """Say whether *lookup* is equality as Django means it, and not a subclass that may compare otherwise."""
+    return isinstance(lookup, EXACT) and _is_djangos(lookup)
+
+
+def is_in(lookup: Any) -> bool:
+    """Say whether *lookup* is IN as Django means it."""
+    return isinstance(lookup, IN) and _is_djangos(lookup)
+
+
+def _is_djangos(lookup: Any) -> bool:
+    return type(lookup).__module__.startswith("django.db.models.")
 
 
 def literals(lookup: Any) -> list[Any] | None:
@@ -169,7 +183,7 @@ def _hashable(value: Any) -> bool:
 
 def _learn_bounds(column: ColumnRef, lookup: Any, known: Known) -> None:
     rhs = getattr(lookup, "rhs", None)
-    if is_expression(rhs) or rhs is None:
+    if is_expression(rhs) or rhs is None or not _is_djangos(lookup):
         return
     if isinstance(lookup, _LOWER):
         known.lower[column] = rhs

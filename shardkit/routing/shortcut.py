@@ -6,14 +6,15 @@ there is certainly right, and otherwise nothing, and then the compilers look clo
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
 
 from shardkit.routing import owners
-from shardkit.routing.pins import EXACT, IN, Pin, is_expression, literals, pins
+from shardkit.routing.pins import Pin, is_exact, is_expression, is_in, literals, pins
+from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, placement_of
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from shardkit.routing.registry import ModelPlacement
     from shardkit.topology.names import Alias
 
-#: Why, where a glance is enough.
-AT_A_GLANCE: Final = "its conditions name one shard key, or its table is placed"
 #: Kinds of models whose rows are not on the logical database.
 _ELSEWHERE: Final = frozenset({Kind.SHARDED, Kind.PLACED})
 #: Types that are no expression for sure.
 _VALUES: Final = frozenset({int, str, bool, float, bytes, type(None)})
+
+
+@cache
+def at_a_glance(alias: Alias, kind: Kind) -> Single:
+    """Return the plan of a query of a model of this *kind* for which `shortcut` says *alias*."""
+    return Single(alias, "its table is placed there" if kind is Kind.PLACED else "its conditions name one shard key")
 
 
 def shortcut(query: Any, hints: Mapping[str, Any]) -> Alias | None:
@@ -119,7 +124,7 @@ def _by_key(query: Any, placement: ModelPlacement) -> Alias | None:
         return None
     table = query.model._meta.db_table
     for lookup in where.children:
-        if not isinstance(lookup, EXACT) or lookup.rhs is None or lookup.lhs.alias != table:
+        if not is_exact(lookup) or lookup.rhs is None or lookup.lhs.alias != table:
             continue
         column = (lookup.lhs.target.column,)
         for locator in placement.locators:
@@ -143,6 +148,7 @@ def _by_hint(query: Any, placement: ModelPlacement, hints: Mapping[str, Any]) ->
         return None
     pk = placement.model._meta.pk
     for lookup in query.where.children:
-        if isinstance(lookup, (*EXACT, *IN)) and isinstance(lookup.lhs, Col) and lookup.lhs.target.column == pk.column:
+        compares = isinstance(lookup.lhs, Col) and lookup.lhs.target.column == pk.column
+        if compares and (is_exact(lookup) or is_in(lookup)):
             return alias if literals(lookup) == [instance.pk] == [getattr(state, "shard_pk", None)] else None
     return None
