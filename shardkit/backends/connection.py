@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from shardkit.catalog.names import DIRECTORY_TABLE, ID_RANGE_TABLE, SHARD_MAP_TABLE
+from shardkit.catalog.names import ID_RANGE_TABLE, SHARD_MAP_TABLE
 from shardkit.orm.compilers import compilers_over
 from shardkit.orm.placing import catch_up
 from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
@@ -45,12 +45,11 @@ class LogicalOperations:
         return compilers_over(import_module(self.compiler_module))
 
     def sql_flush(self, style: Any, tables: Iterable[str], **options: Any) -> list[str]:
-        """Flush *tables*, but keep the catalog: the shard map, the ranges of ids, and the directories.
+        """Flush *tables*, but keep the shard map and the ranges of ids: neither is data of the application.
 
-        None is data of the application. Without the map no row could be placed, a range that began again would give
-        ids twice, and a directory that forgot a key would still be remembered by caches.
+        Without the map no row could be placed, and a range that began again would give ids twice.
         """
-        kept = {DIRECTORY_TABLE, ID_RANGE_TABLE, SHARD_MAP_TABLE}
+        kept = {ID_RANGE_TABLE, SHARD_MAP_TABLE}
         flushed: list[str] = super().sql_flush(style, [table for table in tables if table not in kept], **options)  # type: ignore[misc]
         return flushed
 

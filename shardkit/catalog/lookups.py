@@ -125,6 +125,16 @@ def move(directory: str, key: object, bucket: int) -> None:
         transaction.on_commit(partial(lookupcache.reopen, directory), using=LOGICAL)
 
 
+def directories() -> list[str]:
+    """Name every directory that holds a key; none before the catalog's tables are made."""
+    from shardkit.catalog.tables import DirectoryEntry
+
+    if DIRECTORY_TABLE not in connections[LOGICAL].introspection.table_names():
+        return []
+    names = DirectoryEntry.objects.using(LOGICAL).values_list("directory", flat=True)
+    return list(names.order_by("directory").distinct())
+
+
 def has_uncommitted(connection: BaseDatabaseWrapper) -> bool:
     """Say whether the open transaction of *connection* may have written to a directory.
 

@@ -155,7 +155,7 @@ class TestSharding:
         assert ByLookup("customers").bucket_for(("acme",), BUCKETS) == 7
 
     def test_a_new_key_without_a_rule_names_the_function_that_assigns_one(self) -> None:
-        with pytest.raises(ShardKeyNotCovered, match=r"directory 'customers' .*lookups\.assign\('customers', key"):
+        with pytest.raises(ShardKeyNotCovered, match=r"directory 'customers' .*directories\.assign\('customers', key"):
             ByLookup("customers").bucket_for(("acme",), BUCKETS)
 
     def test_a_new_key_is_placed_by_the_rule_and_recorded(self) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import caches
-from django.core.management.color import no_style
-from django.db import connection, transaction
+from django.core.management import call_command
+from django.db import transaction
 from django.test import override_settings
 
 from shardkit.catalog import lookups
-from shardkit.catalog.names import DIRECTORY_TABLE
 from shardkit.errors import ShardKeyNotCovered
 from shardkit.routing import owners
 from shardkit.routing.plan import Single
@@ -91,9 +90,12 @@ def test_a_key_that_nobody_assigned_is_refused_on_writing_and_finds_nothing_on_r
     assert not any(Stand._base_manager.using(alias).exists() for alias in owners.all_aliases())
 
 
-def test_a_flush_leaves_directories_as_caches_know_them():
-    """Where a key lives is no data of the application: a cache that still knows it must be right."""
-    statements = connection.ops.sql_flush(no_style(), connection.introspection.django_table_names())
+@pytest.mark.django_db(databases="__all__", transaction=True)
+@pytest.mark.usefixtures("cache")
+def test_what_a_flush_forgets_is_forgotten_by_the_cache():
+    lookups.assign("markets", (9,), BucketId(0))
+    assert lookups.find("markets", (9,)) == lookups.find("markets", (9,)) == 0
 
-    assert statements
-    assert not [sql for sql in statements if DIRECTORY_TABLE in sql]
+    call_command("flush", database="default", interactive=False, verbosity=0)
+
+    assert lookups.find("markets", (9,)) is None
