@@ -123,7 +123,9 @@ def test_a_reference_row_is_added_and_can_be_referred_to(admin_client: Client):
 
     assert response.status_code == 302, response.context["errors"]
     flight = factories.FlightFactory.create(dest_id="SJU", dest=None)
-    assert Flight.objects.select_related("dest").get(pk=flight.pk).dest.name == "San Juan"
+    airport = Flight.objects.select_related("dest").get(pk=flight.pk).dest
+    assert airport is not None
+    assert airport.name == "San Juan"
 
 
 def test_a_plane_is_added_and_found_by_its_key(admin_client: Client):
@@ -171,7 +173,7 @@ def test_a_traveller_is_added_with_a_booking_on_the_same_page(admin_client: Clie
     response = admin_client.post(reverse("admin:flights_traveller_add"), values)
 
     assert response.status_code == 302, response.context["errors"]
-    traveller = Traveller.objects.get(pk=LogEntry.objects.get().object_id)
+    traveller = Traveller.objects.get(pk=str(LogEntry.objects.get().object_id))
     assert [(flight.pk, "3D")] == [(booking.flight_id, booking.seat) for booking in traveller.bookings.all()]
     assert [airport] == list(traveller.favourites.all())
 

@@ -25,12 +25,12 @@ BEYOND = 10**30
 
 
 @pytest.fixture
-def traveller(deployment):
+def traveller(deployment):  # noqa: ARG001 - first the deployment, then its rows
     return TravellerFactory.create(name="Ann Traveller")
 
 
 @pytest.fixture
-def me(deployment, client, traveller):
+def me(deployment, client, traveller):  # noqa: ARG001 - first the deployment, then its rows
     """Sign in as *traveller*."""
     client.post("/sign-in/", {"number": traveller.pk, "email": traveller.email})
     return traveller
