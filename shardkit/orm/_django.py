@@ -54,6 +54,7 @@ CALLABLES: Final[dict[str, tuple[str, ...]]] = {
     "django.db.models.query.QuerySet._chain": ("self",),
     "django.db.models.query.QuerySet._clone": ("self",),
     "django.db.models.query.QuerySet._raw_delete": ("self", "using"),
+    "django.db.models.query.QuerySet._update": ("self", "values"),
     "django.db.models.query.QuerySet.bulk_create": ("self", "objs", "batch_size"),
     "django.db.models.query.QuerySet.bulk_update": ("self", "objs", "fields", "batch_size"),
     "django.db.models.sql.query.Query.get_compiler": ("self", "using", "connection", "elide_empty"),

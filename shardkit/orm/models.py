@@ -24,6 +24,7 @@ from shardkit.orm.placing import (
     stays_put,
 )
 from shardkit.orm.query import ShardedManager
+from shardkit.orm.values import read_rows
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import JoinedTransactions
 from shardkit.signals import announce
@@ -162,8 +163,9 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
             announce(placement.model, by_key(alias), "save")
             if not is_new and not force_insert and self._state.adding:
                 require_known(self, placement, alias)
+            planned = LOGICAL if read_rows(self) else alias
             saved = super()._save_table(  # type: ignore[misc]
-                raw, cls, force_insert or numbered is not None, force_update, alias, update_fields
+                raw, cls, force_insert or numbered is not None, force_update, planned, update_fields
             )
         except Error:
             if numbered is not None:  # when the caller tries again, the key may be another

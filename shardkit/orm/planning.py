@@ -9,7 +9,7 @@ from django.core.exceptions import EmptyResultSet
 from shardkit.errors import CrossDatabaseQuery, CrossShardQuery
 from shardkit.orm._django import Query
 from shardkit.routing.analysis import analyse
-from shardkit.routing.expressions import dissect
+from shardkit.routing.expressions import dissect, tables
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
 from shardkit.routing.registry import Kind, placement_of, placement_of_table
@@ -44,6 +44,13 @@ def plan_of_write(compiler: Any) -> Plan:
         if alias is not None:
             return at_a_glance(alias, placement_of(query.get_meta().model).kind)
     return analyse(dissect(as_select(compiler.query), lambda source: _prepared(source, compiler)))
+
+
+def plan_of_nested(query: Query, compiler: Any) -> tuple[Plan, set[Kind | None]]:
+    """Plan a *query* that stands on its own among values, and say which kinds of tables it reads."""
+    select = dissect(query, lambda source: _prepared(source, compiler))
+    placements = [placement_of_table(name) for name in tables(select)]
+    return analyse(select), {None if found is None else found.kind for found in placements}
 
 
 def _prepared(source: Any, compiler: Any) -> Any:
@@ -112,4 +119,16 @@ def _ask_for_key(model: type[Model] | None) -> str:
     return f"Filter on {placement.key_label!r}, so that one shard can answer."
 
 
-__all__ = ["Gather", "Local", "Merge", "Plan", "Refuse", "Single", "as_select", "plan_of", "plan_of_write", "refuse"]
+__all__ = [
+    "Gather",
+    "Local",
+    "Merge",
+    "Plan",
+    "Refuse",
+    "Single",
+    "as_select",
+    "plan_of",
+    "plan_of_nested",
+    "plan_of_write",
+    "refuse",
+]

@@ -27,6 +27,7 @@ from shardkit.orm.placing import (
     with_bucket,
 )
 from shardkit.orm.planning import plan_of
+from shardkit.orm.values import read_rows, require_readable
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Plan, Single
@@ -146,6 +147,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
         groups = self._by_home(created, placement)
         with transaction.atomic(using=LOGICAL, savepoint=False):
             for alias, group in groups.items():
+                require_readable(self.model, group, alias, "bulk_create()")
                 join(alias, (self.model._meta.db_table,))
                 announce(self.model, Single(alias, BY_KEY), "insert")
                 rows = type(self)(self.model, using=alias)  # the conditions of this queryset do not matter to an insert
@@ -159,13 +161,14 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def _by_home(self, created: Sequence[_M], placement: registry.ModelPlacement) -> dict[Alias, list[_M]]:
         groups: dict[Alias, list[_M]] = {}
+        named = None if self._db == LOGICAL else self._db
         for instance in created:
             _take_key_from_related(instance, placement)
         home = home_of_numbered if _number(created, placement) else home_of
         for instance in created:
             alias = home(instance, placement, "bulk_create()")
-            if self._db not in {None, LOGICAL, alias}:
-                raise WrongShard(self.model._meta.label, "bulk_create()", str(self._db), alias)
+            if named is not None and named != alias:
+                raise WrongShard(self.model._meta.label, "bulk_create()", named, alias)
             groups.setdefault(alias, []).append(instance)
         return groups
 
@@ -195,6 +198,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
         """Sort *changed* by the shards of their rows; None leaves refusing to Django or finding to the planner."""
         if not self._is_ours() or any(instance.pk is None for instance in changed):
             return None
+        reads = any(map(read_rows, changed))
         found = [found_on(instance, placement) for instance in changed]
         if self._names_key(names):
             for instance, alias in zip(changed, found, strict=True):
@@ -202,7 +206,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
                     self._refuse_key(names, "bulk_update()")
         groups: dict[Alias, list[_M]] = {}
         for instance, alias in zip(changed, found, strict=True):
-            if alias is None:
+            if alias is None or reads:
                 return None
             if self._db not in {None, LOGICAL, alias}:
                 raise WrongShard(self.model._meta.label, "bulk_update()", str(self._db), alias)
@@ -216,6 +220,14 @@ class ShardedQuerySet(models.QuerySet[_M]):
         return super().update(**kwargs)
 
     update.alters_data = True  # type: ignore[attr-defined]
+
+    def _update(self, values: Any, *args: Any, **kwargs: Any) -> Any:
+        """Update where the compilers say, since the values may read rows that the conditions do not name."""
+        self._for_write = True
+        return super()._update(values, *args, **kwargs)  # type: ignore[misc]
+
+    _update.alters_data = True  # type: ignore[attr-defined]
+    _update.queryset_only = False  # type: ignore[attr-defined]
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete the matching rows, and on every database what their deletion reaches, whichever shard was named."""
@@ -282,7 +294,7 @@ def _columns(model: type[models.Model], names: Iterable[str] | None) -> list[str
 
 def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) -> None:
     """Let a shard key that is a foreign key see the id of an object that was saved after it was assigned."""
-    if placement.key is not None and any(getattr(instance, attname) is None for attname in placement.key.attnames):
+    if placement.key is not None and None in [getattr(instance, attname) for attname in placement.key.attnames]:
         instance._prepare_related_fields_for_save(operation_name="bulk_create")
 
 

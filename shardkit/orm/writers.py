@@ -16,6 +16,7 @@ from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
+from shardkit.orm.values import require_readable
 from shardkit.routing import owners
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
@@ -131,6 +132,7 @@ class InsertPlanner(_Planner):
         return [pk, *fields]
 
     def _insert_group(self, alias: Alias, objects: list[Any], fields: list[Any], returning_fields: Any) -> Any:
+        require_readable(self.query.get_meta().model, objects, alias, "insert")
         announce(self.query.get_meta().model, Single(alias, BY_KEY), "insert")
         query = self.query.clone()
         query.objs, query.fields, query.raw = objects, fields, self.query.raw
