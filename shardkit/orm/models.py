@@ -18,9 +18,11 @@ from shardkit.orm.placing import (
     has_no_pk,
     home_of,
     home_of_saved,
+    note_home,
     require_known,
     require_owner,
     shard_alias_of,
+    stands_for_another,
     stays_put,
 )
 from shardkit.orm.query import ShardedManager
@@ -161,7 +163,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
                 raise WrongShard(placement.model._meta.label, "save()", str(using), alias)
             logical.use(alias, (placement.model._meta.db_table,))
             announce(placement.model, by_key(alias), "save")
-            if not is_new and not force_insert and self._state.adding:
+            if not is_new and not force_insert and (self._state.adding or stands_for_another(self)):
                 require_known(self, placement, alias)
             planned = LOGICAL if read_rows(self) else alias
             saved = super()._save_table(  # type: ignore[misc]
@@ -171,7 +173,7 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
             if numbered is not None:  # when the caller tries again, the key may be another
                 setattr(self, placement.model._meta.pk.attname, None)
             raise
-        self._state.shard_alias = alias  # type: ignore[attr-defined]
+        note_home(self, alias)
         return saved
 
     def _do_insert(

@@ -118,14 +118,25 @@ def found_on(instance: models.Model, placement: ModelPlacement) -> Alias | None:
 
     The key of an instance made by hand is no evidence: nobody said that it is the row's.
     """
-    lives_on = shard_alias_of(instance)
-    if lives_on is not None:
-        return lives_on
     pk = placement.model._meta.pk
     for locator in placement.locators:
         if locator.columns == (pk.column,):
             return owners.find(locator, (pk.get_prep_value(instance.pk),))
-    return None
+    return None if stands_for_another(instance) else shard_alias_of(instance)
+
+
+def note_home(instance: models.Model, alias: Alias) -> None:
+    """Note that the row of *instance* is on *alias*, and under which primary key where that does not say it."""
+    state: Any = instance._state
+    state.shard_alias = alias
+    if not hasattr(instance._meta.pk, "carries_bucket"):
+        state.shard_pk = instance.pk
+
+
+def stands_for_another(instance: models.Model) -> bool:
+    """Say whether *instance* was given another primary key than its row has, so that it stands for another row."""
+    known = getattr(instance._state, "shard_pk", None)
+    return known is not None and known != instance.pk
 
 
 #: Where a row of a reference model belongs, as messages say it.

@@ -21,6 +21,7 @@ from shardkit.orm.placing import (
     home_of,
     home_of_numbered,
     home_of_saved,
+    note_home,
     require_map,
     require_owner,
     require_upsert_on_one_shard,
@@ -154,7 +155,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
                 super(ShardedQuerySet, rows).bulk_create(group, *args, **kwargs)
                 for instance in group:
                     instance._state.db = LOGICAL
-                    instance._state.shard_alias = alias  # type: ignore[attr-defined]
+                    note_home(instance, alias)
         return created
 
     bulk_create.alters_data = True  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from django.db.models.constants import OnConflict
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
-from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, require_upsert_on_one_shard
+from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable
 from shardkit.routing import owners
@@ -138,7 +138,7 @@ class InsertPlanner(_Planner):
         query.objs, query.fields, query.raw = objects, fields, self.query.raw
         rows = self._on(alias, query).execute_sql(returning_fields)
         for instance in objects:
-            instance._state.shard_alias = alias
+            note_home(instance, alias)
         return rows
 
 
