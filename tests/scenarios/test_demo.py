@@ -162,7 +162,7 @@ class TestTheSiteAfterwards:
         port = free_port()
 
         with serving(command(source, "--flights", "2", "--serve", "--port", str(port)), tmp_path) as site:
-            assert "1 flights, " in page(site, f"http://127.0.0.1:{port}/planes/N14228/")
+            assert "1 flight, " in page(site, f"http://127.0.0.1:{port}/planes/N14228/")
             site.send_signal(signal.SIGTERM)
             assert site.wait(PATIENCE_SECONDS) == 128 + signal.SIGTERM
 
