@@ -250,8 +250,8 @@ class MigrationLeavesDatabase(ShardkitError, NotSupportedError):
     """A data migration of one database reached for another."""
 
     template = (
-        "The migration of {migrated!r} went through the logical database to {alias!r}. It runs once on each database "
-        "and would change {alias!r} each time. Write .using(schema_editor.connection.alias), and give RunPython "
+        "The migration of {migrated!r} reached for rows of {alias!r}. It runs once on each database and would do so "
+        "each time. Write .using(schema_editor.connection.alias), insert only what belongs there, and give RunPython "
         "hints={{'model_name': …}} so that it runs where that model's rows are."
     )
 

@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import models
 
+from shardkit.errors import MigrationLeavesDatabase
 from shardkit.orm.aliases import is_routing
-from shardkit.orm.placing import milliseconds, new_uuid
-from shardkit.routing.registry import Kind, placement_of
-from shardkit.topology.ids import make_uuid
+from shardkit.orm.placing import give_id, milliseconds, new_uuid, places_itself
+from shardkit.routing import owners
+from shardkit.routing.registry import Kind, migrating, placement_of
+from shardkit.topology.ids import bucket_of_uuid, make_uuid
 from shardkit.topology.names import BucketId
 from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from shardkit.routing.registry import ModelPlacement
+    from shardkit.topology.names import Alias
 
 #: Where migrations import the fields from, whatever module defines them.
 _PUBLIC_MODULE: Final = "shardkit.models"
@@ -39,6 +44,14 @@ class ShardedAutoField(_PublicPath, models.BigAutoField):  # type: ignore[misc,t
 
     carries_bucket: Final = "id"
 
+    def get_pk_value_on_save(self, instance: models.Model) -> Any:
+        """Allocate the number where nobody else does: in a migration, whose models are not ours."""
+        migrated, placement = migrating.get(), placement_of(type(instance))
+        if migrated is None or placement.kind is not Kind.SHARDED or not is_routing():
+            return super().get_pk_value_on_save(instance)
+        _require_migrated(placement, give_id(instance, placement), migrated)
+        return instance.pk
+
 
 class ShardedUUIDField(_PublicPath, models.UUIDField):  # type: ignore[type-arg]
     """A UUID (version 8, sorted by time) that carries its row's bucket in 12 of its bits. Make it the primary key."""
@@ -54,7 +67,18 @@ class ShardedUUIDField(_PublicPath, models.UUIDField):  # type: ignore[type-arg]
         placement = placement_of(type(instance))
         if placement.kind is not Kind.SHARDED or not is_routing():
             return make_uuid(BucketId(0), random=urandom, milliseconds=milliseconds())
-        return new_uuid(instance, placement)
+        uuid, migrated = new_uuid(instance, placement), migrating.get()
+        if migrated is not None:
+            _require_migrated(placement, owners.alias_of(bucket_of_uuid(uuid)), migrated)
+        return uuid
+
+
+def _require_migrated(placement: ModelPlacement, owner: Alias | None, migrated: Alias) -> None:
+    """Refuse a new row that belongs elsewhere than on the database that is *migrated*, or anywhere."""
+    if places_itself(placement):
+        raise MigrationLeavesDatabase(migrated, "any shard")
+    if owner not in {None, migrated}:
+        raise MigrationLeavesDatabase(migrated, str(owner))
 
 
 class ShardKeyCharField(_PublicPath, models.CharField):  # type: ignore[type-arg]
