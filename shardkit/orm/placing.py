@@ -26,7 +26,7 @@ from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.routing.transactions import join
 from shardkit.topology.hashing import bucket_of
-from shardkit.topology.ids import bucket_of_id, compose_id, make_uuid, sequence_of_id
+from shardkit.topology.ids import compose_id, make_uuid, sequence_of_id
 from shardkit.topology.names import BucketId
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from shardkit.topology.names import Alias
 
 
+#: Types of most keys, which are no expressions.
+_PLAIN: Final = frozenset({int, str, type(None)})
 #: Why a row is written to a shard.
 BY_KEY: Final = "the shard key of its row places it there"
 
@@ -49,7 +51,7 @@ def by_key(alias: Alias) -> Single:
 def bucket_of_instance(instance: models.Model, placement: ModelPlacement, operation: str) -> BucketId:
     """Return the bucket of *instance* by its shard key, or raise `ShardKeyRequired` when it has none."""
     locator = key_of(placement)
-    values = tuple(_key_value(instance, placement, attname, operation) for attname in locator.attnames)
+    values = tuple([_key_value(instance, placement, attname, operation) for attname in locator.attnames])
     try:
         return locator.function.place(values, len(owners.owners()))
     except ShardKeyNotCovered as error:
@@ -66,7 +68,7 @@ def key_of(placement: ModelPlacement) -> Locator:
 def _key_value(instance: models.Model, placement: ModelPlacement, attname: str, operation: str) -> Any:
     field: Any = instance._meta.get_field(attname)
     value = getattr(instance, attname)
-    if is_expression(value):
+    if type(value) not in _PLAIN and is_expression(value):
         raise ShardKeyRequired(placement.model._meta.label, operation, placement.key_label)
     value = field.get_prep_value(value)
     if value is None and not field.null:
@@ -89,14 +91,6 @@ def home_of(instance: models.Model, placement: ModelPlacement, operation: str) -
         if carried != bucket:
             raise IdBelongsElsewhere(placement.model._meta.label, operation, placement.key_label, carried, bucket)
     return owners.alias_of(bucket)
-
-
-def home_of_numbered(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:
-    """Return the primary that *instance* belongs on, which has just been given its id by its key."""
-    pk = placement.model._meta.pk
-    if getattr(pk, "carries_bucket", None) != "id":
-        return home_of(instance, placement, operation)
-    return owners.alias_of(bucket_of_id(getattr(instance, pk.attname)))
 
 
 def home_of_saved(instance: models.Model, placement: ModelPlacement, operation: str) -> Alias:

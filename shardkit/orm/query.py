@@ -12,20 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 from django.db import connections, models, transaction
 
 from shardkit import conf
-from shardkit.catalog import idranges
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
+from shardkit.orm.numbering import homes_of_new
 from shardkit.orm.placing import (
     BY_KEY,
     found_on,
-    home_of,
-    home_of_numbered,
     home_of_saved,
     note_home,
-    require_map,
     require_owner,
     require_upsert_on_one_shard,
-    with_bucket,
 )
 from shardkit.orm.planning import plan_of
 from shardkit.orm.values import read_rows, require_readable
@@ -151,8 +147,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
                 require_readable(self.model, group, alias, "bulk_create()")
                 join(alias, (self.model._meta.db_table,))
                 announce(self.model, Single(alias, BY_KEY), "insert")
-                rows = type(self)(self.model, using=alias)  # the conditions of this queryset do not matter to an insert
-                super(ShardedQuerySet, rows).bulk_create(group, *args, **kwargs)
+                # Django's own queryset, which asks itself for its database at every row.
+                rows: models.QuerySet[_M] = models.QuerySet(self.model, using=alias)
+                rows.bulk_create(group, *args, **kwargs)
                 for instance in group:
                     instance._state.db = LOGICAL
                     note_home(instance, alias)
@@ -163,11 +160,7 @@ class ShardedQuerySet(models.QuerySet[_M]):
     def _by_home(self, created: Sequence[_M], placement: registry.ModelPlacement) -> dict[Alias, list[_M]]:
         groups: dict[Alias, list[_M]] = {}
         named = None if self._db == LOGICAL else self._db
-        for instance in created:
-            _take_key_from_related(instance, placement)
-        home = home_of_numbered if _number(created, placement) else home_of
-        for instance in created:
-            alias = home(instance, placement, "bulk_create()")
+        for instance, alias in zip(created, homes_of_new(created, placement), strict=True):
             if named is not None and named != alias:
                 raise WrongShard(self.model._meta.label, "bulk_create()", named, alias)
             groups.setdefault(alias, []).append(instance)
@@ -291,29 +284,6 @@ def _columns(model: type[models.Model], names: Iterable[str] | None) -> list[str
     known = {name: [field] for field in options.concrete_fields for name in (field.name, field.attname)}
     known["pk"] = list(options.pk_fields)
     return [str(field.column) for name in names or () for field in known.get(name, ())]
-
-
-def _take_key_from_related(instance: Any, placement: registry.ModelPlacement) -> None:
-    """Let a shard key that is a foreign key see the id of an object that was saved after it was assigned."""
-    if placement.key is not None and None in [getattr(instance, attname) for attname in placement.key.attnames]:
-        instance._prepare_related_fields_for_save(operation_name="bulk_create")
-
-
-def _number(created: Collection[models.Model], placement: registry.ModelPlacement) -> bool:
-    """Give each of *created* that has no id one, all from one range; say whether that was every one of them."""
-    pk = placement.model._meta.pk
-    if not isinstance(pk, models.AutoField):
-        for instance in created:
-            if instance.pk is None:
-                instance.pk = pk.get_pk_value_on_save(instance)
-        return False
-    unnumbered = [instance for instance in created if instance.pk is None]
-    if unnumbered:
-        require_map()
-        sequences = idranges.allocate(placement.model._meta.label_lower, len(unnumbered))
-        for instance, sequence in zip(unnumbered, sequences, strict=True):
-            instance.pk = with_bucket(instance, placement, sequence)
-    return len(unnumbered) == len(created)
 
 
 _Manager = models.Manager.from_queryset(ShardedQuerySet)
