@@ -22,6 +22,8 @@ shardkit.W002   a primary key is unique on each shard alone
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +49,14 @@ from shardkit.vendors.registry import vendor_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Collations that take no two texts for equal. Others may, as those of PostgreSQL that an application has created; on
+#: MariaDB and MySQL even ``utf8mb4_bin`` ignores trailing blanks.
+_BYTEWISE: Final = defaultdict(
+    lambda: re.compile("^$"),
+    postgresql=re.compile(r"^(C|POSIX|default|ucs_basic|pg_c_utf8)$|^C\.|-x-icu$|^[a-z]{2,3}_[A-Z]{2}\b"),
+    mysql=re.compile("_nopad_bin$|_0900_bin$|^binary$"),
+    sqlite=re.compile("^binary$", re.IGNORECASE),
+)
 _CHANGES_KEY: Final = (models.SET_NULL, models.SET_DEFAULT)
 
 
@@ -134,10 +144,9 @@ def _compares_bytes(field: Any) -> bool:
     """Say whether the database takes two texts for equal only when every byte is."""
     connection = connections[LOGICAL]
     collation = field.db_parameters(connection).get("collation")
-    binary = vendor_of(connection).binary_collation
     if collation is None:
         return connection.vendor != "mysql"
-    return collation == binary or "bin" in collation.lower() or connection.vendor == "postgresql"
+    return collation == vendor_of(connection).binary_collation or bool(_BYTEWISE[connection.vendor].search(collation))
 
 
 def _may_change(on_delete: Any) -> bool:

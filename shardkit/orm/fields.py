@@ -88,7 +88,10 @@ class ShardKeyCharField(_PublicPath, models.CharField):  # type: ignore[type-arg
     would be one key on two shards.
     """
 
-    text_is_binary: Final = True
+    @property
+    def text_is_binary(self) -> bool:
+        """Say whether the column orders text by code points: with a collation of its own nobody knows."""
+        return not self.db_collation
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
         """Add the vendor's binary collation."""

@@ -14,6 +14,8 @@ from shardkit.catalog import store
 from shardkit.checks import check_catalog, check_models, check_settings
 from shardkit.models import ByList, ByRange, PlacedModel, ReferenceModel, ShardedModel, ShardKeyCharField
 from shardkit.orm.declarations import findings
+from shardkit.orm.placing import key_of
+from shardkit.routing.registry import placement_of
 from tests.shop.models import Country, Customer, Gadget
 
 
@@ -100,6 +102,56 @@ def test_text_that_is_compared_without_case():
     assert ids(Loose) == expected
     if connection.vendor != "postgresql":
         assert ids(Folded) == ["shardkit.E033"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "collation"),
+    [("mysql", "utf8mb4_bin"), ("mysql", "latin1_bin"), ("postgresql", "case_insensitive"), ("sqlite", "RTRIM")],
+)
+@isolate_apps("tests.shop")
+def test_a_collation_that_may_ignore_something(vendor, collation):
+    class Padded(Sharded):
+        shard_key = "name"
+        name = ShardKeyCharField(max_length=5, db_collation=collation)
+
+    if connection.vendor == vendor:
+        assert ids(Padded) == ["shardkit.E033"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "collation"),
+    [
+        ("mysql", "utf8mb4_nopad_bin"),
+        ("postgresql", "C"),
+        ("postgresql", "de-x-icu"),
+        ("postgresql", "de_DE.utf8"),
+        ("sqlite", "BINARY"),
+    ],
+)
+@isolate_apps("tests.shop")
+def test_a_collation_that_compares_every_byte(vendor, collation):
+    class Exact(Sharded):
+        shard_key = "name"
+        name = ShardKeyCharField(max_length=5, db_collation=collation)
+
+    if connection.vendor == vendor:
+        assert ids(Exact) == []
+
+
+@isolate_apps("tests.shop")
+def test_a_range_of_text_prunes_by_no_collation_of_its_own():
+    class Ordered(Sharded):
+        shard_key = "name"
+        sharding = ByRange({"": 0, "m": 500})
+        name = ShardKeyCharField(max_length=5, db_collation="de-x-icu")
+
+    class Coded(Sharded):
+        shard_key = "name"
+        sharding = ByRange({"": 0, "m": 500})
+        name = ShardKeyCharField(max_length=5)
+
+    assert key_of(placement_of(Ordered)).function.between("z", None, 1024) is None
+    assert key_of(placement_of(Coded)).function.between("z", None, 1024) == {500}
 
 
 @isolate_apps("tests.shop")
