@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 
 from shardkit import conf
+from shardkit.routing.history import todays_model
 from shardkit.routing.registry import Kind, databases_of, placement_of, serializing
 from shardkit.topology.names import LOGICAL, Alias
 
@@ -44,7 +45,7 @@ class ShardRouter:
         ours = {LOGICAL, *settings.topology.primaries, *settings.placed_aliases, *_placed_by_models()}
         if db in settings.replica_aliases:
             return False
-        model = hints.get("model") or _model(app_label, model_name)
+        model = hints.get("model") or (todays_model(app_label, model_name) if model_name else None)
         if db not in ours:
             return None if model is None or placement_of(model).kind is Kind.GLOBAL else False
         if model is None:
@@ -56,16 +57,6 @@ def _belongs(model: type[Model], db: str) -> bool:
     if db == LOGICAL and serializing.get():
         return True
     return db in databases_of(model)
-
-
-def _model(app_label: str, model_name: str | None) -> type[Model] | None:
-    """Return today's model of that name, None for one that only old migrations know."""
-    if model_name is None:
-        return None
-    try:
-        return apps.get_model(app_label, model_name)
-    except LookupError:
-        return None
 
 
 def _has_table(db: str, app_label: str) -> bool:

@@ -18,6 +18,7 @@ from django.db import models
 
 from shardkit import conf
 from shardkit.routing.functions import BucketFunction, ByKey, CarriedById, CarriedByUuid
+from shardkit.routing.history import todays_model
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.topology.placements import ByHash
 from shardkit.vendors.base import kind_of
@@ -133,10 +134,10 @@ def _by_table() -> dict[str, ModelPlacement]:
 def _by_label(model: type[models.Model]) -> ModelPlacement:
     declaring = model._meta.auto_created or model
     if model._meta.apps is not apps and not hasattr(declaring, "placement_kind"):
-        try:
-            model = apps.get_model(model._meta.label)
-        except LookupError:
+        known = todays_model(model._meta.app_label, model._meta.object_name or "")
+        if known is None:
             return ModelPlacement(model=model, kind=Kind.GLOBAL)
+        model = known
     return _find(model)
 
 
