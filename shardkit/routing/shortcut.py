@@ -6,8 +6,11 @@ there is certainly right, and otherwise nothing, and then the compilers look clo
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db.models.expressions import Col
 from django.db.models.sql.where import AND, WhereNode
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 #: Kinds of models whose rows are not on the logical database.
 _ELSEWHERE: Final = frozenset({Kind.SHARDED, Kind.PLACED})
 #: Types that are no expression for sure.
-_VALUES: Final = frozenset({int, str, bool, float, bytes, type(None)})
+_VALUES: Final = frozenset({int, str, bool, float, bytes, type(None), UUID, Decimal, date, datetime})
 
 
 @cache

@@ -60,6 +60,8 @@ class JoinedTransactions(_Wrapper):
     """Carry the shards along with the atomic blocks of the logical connection (a mixin of its `DatabaseWrapper`)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: The connections of this thread that have been used.
+        self._reached: dict[Alias, _Wrapper] = {}
         self._enlisted: dict[Alias, transaction.Atomic] = {}
         self._written: dict[Alias, set[str]] = {}
         #: What every open savepoint is called on each shard, in the order in which they were opened.
@@ -88,11 +90,14 @@ class JoinedTransactions(_Wrapper):
         migrated = migrating.get()
         if migrated is not None and alias != migrated:
             raise MigrationLeavesDatabase(migrated, alias)
-        connection = connections[alias]
-        if connection.connection is None and not _connect(connection):
-            return
-        manual = self.connection is not None and not self.autocommit
-        if not self.in_atomic_block and not manual:
+        in_transaction = self.in_atomic_block or (self.connection is not None and not self.autocommit)
+        # Asking `connections` takes as long as all the rest, so a statement on its own asks once per connection.
+        connection = None if in_transaction else self._reached.get(alias)
+        if connection is None or connection.connection is None:
+            connection = self._reached[alias] = connections[alias]
+            if connection.connection is None and not _connect(connection):
+                return
+        if not in_transaction:
             return
         if alias != LOGICAL:
             self.enlist(alias, tables)

@@ -25,6 +25,9 @@ UUID_VERSION: Final = 8
 # bits and the next five are 10000000, which is one UUID in 64.
 _UUID_VARIANT: Final = 0b101
 _RANDOM_BITS: Final = 61
+#: The bits that say a UUID's version and variant, and how they are in version 8.
+_UUID_MARKS: Final = 0b1111 << 76 | 0b11 << 62
+_OUR_MARKS: Final = UUID_VERSION << 76 | 0b10 << 62
 _RANDOM_BYTES: Final = 8
 _MILLISECONDS_LIMIT: Final = 2**48
 
@@ -62,7 +65,7 @@ def make_uuid(bucket: BucketId, *, random: Callable[[int], bytes], milliseconds:
 
 def bucket_of_uuid(uuid: UUID) -> BucketId:
     """Return the bucket that *uuid* carries."""
-    if uuid.version != UUID_VERSION:
+    if uuid.int & _UUID_MARKS != _OUR_MARKS:
         raise IdCarriesNoBucket(str(uuid), f"it is not a UUID of version {UUID_VERSION}")
     return BucketId(uuid.int >> 64 & MAX_BUCKETS - 1)
 
