@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from django.core.cache.backends.base import BaseCache
-from django.core.cache.backends.memcached import PyMemcacheCache
-from django.core.cache.backends.redis import RedisCache
 from django.db import connections
 
+from tests.servers.caches import Memcached, Redis
+
 CACHES: dict[str, Callable[[str], BaseCache]] = {
-    "memcached": lambda location: PyMemcacheCache(location, {}),
-    "redis_server": lambda location: RedisCache(location, {}),
+    "memcached": lambda location: Memcached(location, {}),
+    "redis_server": lambda location: Redis(location, {}),
 }
 
 

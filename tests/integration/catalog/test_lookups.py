@@ -17,11 +17,9 @@ from shardkit.catalog.tables import DirectoryEntry
 from shardkit.errors import LookupCacheUnanswered, ShardKeyNotCovered, UnknownBucket
 from shardkit.topology.placements import ByHash
 from testapp.servers.process import free_port
-from tests.servers.caches import memcached_server, redis_server
+from tests.servers.caches import MEMCACHED, REDIS, memcached_server, redis_server
 
 BUCKETS = 1024
-MEMCACHED = "django.core.cache.backends.memcached.PyMemcacheCache"
-REDIS = "django.core.cache.backends.redis.RedisCache"
 
 
 @pytest.fixture(params=["memcached", "redis"])

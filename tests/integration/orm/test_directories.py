@@ -15,6 +15,7 @@ from shardkit.errors import ShardKeyNotCovered
 from shardkit.routing import owners
 from shardkit.routing.plan import Single
 from shardkit.topology.names import BucketId
+from tests.servers.caches import MEMCACHED, REDIS
 from tests.shop.models import Booth, Stand
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -28,10 +29,10 @@ def cache(request) -> Iterator[None]:
             config = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
         case "memcached":
             location = request.getfixturevalue("memcached")
-            config = {"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache", "LOCATION": location}
+            config = {"BACKEND": MEMCACHED, "LOCATION": location}
         case _:
             location = request.getfixturevalue("redis_server")
-            config = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}
+            config = {"BACKEND": REDIS, "LOCATION": location}
     with override_settings(CACHES={"default": config}):
         caches["default"].clear()
         yield
