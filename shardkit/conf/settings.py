@@ -15,6 +15,9 @@ from django.utils.module_loading import import_string
 from shardkit.conf.databases import is_logical
 from shardkit.conf.problems import problems
 from shardkit.conf.shapes import (
+    DEFAULT_GATHER_BYTES,
+    DEFAULT_GATHER_CTE_ROWS,
+    DEFAULT_GATHER_ROWS,
     DEFAULT_ID_BLOCK,
     DEFAULT_LOOKUP_CACHE,
     DEFAULT_MIGRATE_WORKERS,
@@ -47,6 +50,17 @@ class Settings:
     id_block: int = DEFAULT_ID_BLOCK
     lookup_cache: str = DEFAULT_LOOKUP_CACHE
     migrate_workers: int = DEFAULT_MIGRATE_WORKERS
+    #: What a request may send to shards: ``{"statements": n, "action": "warn" or "raise"}``.
+    fanout_budget: Mapping[str, Any] | None = None
+    #: How many statements of this process may run on shards at once.
+    fanout_cap: int | None = None
+    #: After how many seconds statements on several shards are cancelled.
+    fanout_deadline: float | None = None
+    gather_rows: int = DEFAULT_GATHER_ROWS
+    gather_bytes: int = DEFAULT_GATHER_BYTES
+    gather_cte_rows: int = DEFAULT_GATHER_CTE_ROWS
+    #: The database that reads all shards itself, for what outgrows one process.
+    gather_coordinator: Alias | None = None
     #: The engine of "default" is a logical one. If it is not, every model is plain Django on one database.
     active: bool = False
 
@@ -73,6 +87,13 @@ def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
         id_block=raw.get("ID_BLOCK", DEFAULT_ID_BLOCK),
         lookup_cache=raw.get("LOOKUP_CACHE", DEFAULT_LOOKUP_CACHE),
         migrate_workers=raw.get("MIGRATE_WORKERS", DEFAULT_MIGRATE_WORKERS),
+        fanout_budget=raw.get("FANOUT_BUDGET"),
+        fanout_cap=raw.get("FANOUT_CAP"),
+        fanout_deadline=raw.get("FANOUT_DEADLINE"),
+        gather_rows=raw.get("GATHER_ROWS", DEFAULT_GATHER_ROWS),
+        gather_bytes=raw.get("GATHER_BYTES", DEFAULT_GATHER_BYTES),
+        gather_cte_rows=raw.get("GATHER_CTE_ROWS", DEFAULT_GATHER_CTE_ROWS),
+        gather_coordinator=raw.get("GATHER_COORDINATOR"),
         active=active,
     )
 

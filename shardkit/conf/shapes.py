@@ -15,11 +15,33 @@ from shardkit.topology.names import DEFAULT_BUCKETS, MAX_BUCKETS, Alias, ShardId
 from shardkit.topology.nodes import Shard
 
 #: Every key that SHARDKIT may have.
-KNOWN_KEYS: Final = ("SHARDS", "REPLICAS", "PLACEMENT", "BUCKETS", "ID_BLOCK", "LOOKUP_CACHE", "MIGRATE_WORKERS")
+KNOWN_KEYS: Final = (
+    "SHARDS",
+    "REPLICAS",
+    "PLACEMENT",
+    "BUCKETS",
+    "ID_BLOCK",
+    "LOOKUP_CACHE",
+    "MIGRATE_WORKERS",
+    "FANOUT_BUDGET",
+    "FANOUT_CAP",
+    "FANOUT_DEADLINE",
+    "GATHER_BYTES",
+    "GATHER_COORDINATOR",
+    "GATHER_CTE_ROWS",
+    "GATHER_ROWS",
+)
 #: How many ids a process takes from the catalog at a time; what it has not used when it ends is lost.
 DEFAULT_ID_BLOCK: Final = 1000
 #: How many databases `migrate_shards` works on at once.
 DEFAULT_MIGRATE_WORKERS: Final = 4
+#: How many rows, and how many bytes of them, one statement may bring together in one place.
+DEFAULT_GATHER_ROWS: Final = 100_000
+DEFAULT_GATHER_BYTES: Final = 256 * 2**20
+#: Up to how many rows travel as parameters of the statement; more are copied to temporary tables.
+DEFAULT_GATHER_CTE_ROWS: Final = 1000
+#: What happens to a statement beyond SHARDKIT["FANOUT_BUDGET"].
+BUDGET_ACTIONS: Final = ("warn", "raise")
 #: The cache of lookups, a key of ``settings.CACHES``.
 DEFAULT_LOOKUP_CACHE: Final = "default"
 
@@ -27,6 +49,7 @@ SHARD_FORMS: Final = (
     'Write a list of aliases, {name: alias}, or {name: {"primary": alias, "replicas": [alias, …]}}; '
     "an alias is a key of DATABASES."
 )
+BUDGET_FORM: Final = '{"statements": a whole number, "action": "warn" or "raise"}, or None'
 #: An app label, or an app label and a model name.
 PLACEMENT_KEY: Final = re.compile(r"\w+(\.\w+)?", re.ASCII)
 
@@ -147,6 +170,13 @@ def _numbers(raw: Mapping[str, Any]) -> Iterator[Problem]:
         ("shardkit.E007", "ID_BLOCK", DEFAULT_ID_BLOCK, _is_positive, "a whole number above 0"),
         ("shardkit.E007", "MIGRATE_WORKERS", DEFAULT_MIGRATE_WORKERS, _is_positive, "a whole number above 0"),
         ("shardkit.E022", "LOOKUP_CACHE", DEFAULT_LOOKUP_CACHE, _is_name, "a key of CACHES"),
+        ("shardkit.E026", "FANOUT_BUDGET", None, _is_budget, BUDGET_FORM),
+        ("shardkit.E026", "FANOUT_CAP", None, _is_positive_or_none, "a whole number above 0, or None"),
+        ("shardkit.E026", "FANOUT_DEADLINE", None, _is_seconds, "a number of seconds above 0, or None"),
+        ("shardkit.E026", "GATHER_BYTES", DEFAULT_GATHER_BYTES, _is_positive, "a whole number above 0"),
+        ("shardkit.E026", "GATHER_COORDINATOR", None, _is_name_or_none, "a key of DATABASES, or None"),
+        ("shardkit.E026", "GATHER_CTE_ROWS", DEFAULT_GATHER_CTE_ROWS, _is_natural, "a whole number of 0 or more"),
+        ("shardkit.E026", "GATHER_ROWS", DEFAULT_GATHER_ROWS, _is_positive, "a whole number above 0"),
     )
     for check_id, key, default, is_right, wanted in rules:
         value = raw.get(key, default)
@@ -162,6 +192,40 @@ def _is_bucket_count(value: object) -> bool:
 def _is_positive(value: object) -> bool:
     """Say whether *value* is a whole number above zero."""
     return _is_whole(value, lowest=1, highest=float("inf"))
+
+
+def _is_natural(value: object) -> bool:
+    """Say whether *value* is a whole number of zero or more."""
+    return _is_whole(value, lowest=0, highest=float("inf"))
+
+
+def _is_positive_or_none(value: object) -> bool:
+    """Say whether *value* is a whole number above zero, or not given."""
+    return value is None or _is_positive(value)
+
+
+def _is_name_or_none(value: object) -> bool:
+    """Say whether *value* can name something, or is not given."""
+    return value is None or _is_name(value)
+
+
+def _is_seconds(value: object) -> bool:
+    """Say whether *value* is a time that can pass, or not given."""
+    return value is None or (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    )
+
+
+def _is_budget(value: object) -> bool:
+    """Say whether *value* says how many statements a request may send to shards, and what happens beyond."""
+    if value is None:
+        return True
+    return (
+        isinstance(value, Mapping)
+        and value.keys() == {"statements", "action"}
+        and _is_natural(value["statements"])
+        and value["action"] in BUDGET_ACTIONS
+    )
 
 
 def _repeated_placements(raw: Mapping[str, Any]) -> Iterator[Problem]:

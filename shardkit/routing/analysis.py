@@ -6,12 +6,13 @@ Gather.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shardkit.routing import owners, registry
-from shardkit.routing.expressions import has_window, tables
+from shardkit.routing.expressions import tables
 from shardkit.routing.graph import Component, Level, link_semi_joins, read_level
-from shardkit.routing.plan import Gather, Local, Merge, Plan, Refuse, Single
+from shardkit.routing.plan import Gather, Local, Merge, Plan, Recipe, Refuse, Single
+from shardkit.routing.recipes import recipe_of, recipe_over
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
@@ -67,8 +68,19 @@ def _of_parts(select: Select) -> Plan:
     first = parts[0]
     if isinstance(first, Single) and all(isinstance(part, Single) and part.alias == first.alias for part in parts):
         return first
-    what = query.combinator.upper() if query.combinator else "an aggregate over a subquery"
-    return Gather(owners.all_aliases(), f"{what} of several shards has to see all rows")
+    if query.combinator:
+        return Gather(owners.all_aliases(), f"{query.combinator.upper()} of several shards has to see all rows")
+    return _over_subquery(query, select.inside[0].query, first)
+
+
+def _over_subquery(query: Any, inside: Any, plan: Plan) -> Plan:
+    """Plan an aggregate over the rows of a subquery, *inside*, whose own *plan* is known."""
+    if not isinstance(plan, Merge) or plan.recipe is not Recipe.ROWS:
+        return Gather(owners.all_aliases(), f"it aggregates over a subquery, and {plan.why}")
+    recipe = recipe_over(query, inside)
+    if isinstance(recipe, str):
+        return Gather(plan.aliases, recipe)
+    return Merge(plan.aliases, plan.why, recipe)
 
 
 def _by_components(select: Select) -> Plan:
@@ -100,13 +112,14 @@ def _by_anchor(top: Level, levels: list[Level]) -> Plan:
     (anchor,) = top.components
     if anchor.pin is not None and len(anchor.pin) <= 1:
         return _single(set(anchor.pin), top)
-    if top.query.distinct_fields or has_window(top.query):
-        return Gather(owners.all_aliases(), "DISTINCT ON or a window function has to see all rows")
+    recipe = recipe_of(top, anchor)
+    if isinstance(recipe, str):
+        return Gather(owners.all_aliases(), recipe)
     if top.select.opaque:
         return Gather(owners.all_aliases(), "raw SQL among what it selects may have to see all rows")
     aliases = owners.all_aliases() if anchor.pin is None else owners.in_order(anchor.pin)
     missing = "does not say" if anchor.pin is None else "leaves several shards for"
-    return Merge(aliases, f"it {missing} the shard key of {_keys(top)}")
+    return Merge(aliases, f"it {missing} the shard key of {_keys(top)}", recipe)
 
 
 def _why_together(top: Level, levels: list[Level]) -> str | None:

@@ -85,7 +85,7 @@ def read_level(select: Select, outer: Level | None = None) -> Level:
     level.components = [Component({alias}) for alias in sharded]
     _link_joins(level)
     _link_conditions(level)
-    inner = _inner_joined(query)
+    inner = inner_joined(query)
     never_null = frozenset(inner)
     for component in level.components:
         component.anchors = bool(component.aliases & inner)
@@ -102,7 +102,7 @@ def _placements(query: Query) -> Iterator[tuple[str, ModelPlacement]]:
                 yield alias, placement
 
 
-def _inner_joined(query: Query) -> set[str]:
+def inner_joined(query: Query) -> set[str]:
     """Return the aliases that have a row in every row: the base and what inner joins alone reach from it."""
     found: set[str] = set()
     for alias, table in query.alias_map.items():
@@ -172,7 +172,7 @@ def link_semi_joins(outer: Level, nested: Level) -> None:
         return
     selected: Any = query.select[0]
     function = nested.function_of(selected)
-    if function is None or selected.target.null or selected.alias not in _inner_joined(query):
+    if function is None or selected.target.null or selected.alias not in inner_joined(query):
         return
     for lookup in _lookups(outer.query.where):
         if is_in(lookup) and lookup.rhs is nested.select.source and outer.function_of(lookup.lhs) == function:

@@ -7,6 +7,7 @@ the plan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,12 +29,22 @@ class Single:
     why: str
 
 
+class Recipe(Enum):
+    """How the answers of several shards become one."""
+
+    #: Each row of the result is made by one shard; what is left is their order.
+    ROWS = "rows"
+    #: Groups, aggregates or distinct rows span shards; each shard sends its part of them.
+    GROUPS = "groups"
+
+
 @dataclass(frozen=True, slots=True)
 class Merge:
     """Each shard can answer for its own rows, and the answers make one."""
 
     aliases: tuple[Alias, ...]
     why: str
+    recipe: Recipe = Recipe.ROWS
 
 
 @dataclass(frozen=True, slots=True)
