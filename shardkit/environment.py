@@ -14,6 +14,8 @@ DATABASE_<NAME>_URL               a placed database, its alias the name in lower
 DATABASE_<NAME>_REPLICA_URLS      its replicas
 SHARDKIT_PLACEMENT                ``auditlog=audit,blog.Post=blog``
 SHARDKIT_BUCKETS                  and ``_ID_BLOCK``, ``_LOOKUP_CACHE``, ``_MIGRATE_WORKERS``: as in SHARDKIT
+SHARDKIT_FANOUT_CAP               and ``_FANOUT_DEADLINE``: as in SHARDKIT
+SHARDKIT_GATHER_ROWS              and ``_GATHER_BYTES``, ``_GATHER_CTE_ROWS``, ``_GATHER_COORDINATOR``: as in SHARDKIT
 SHARDKIT_HOME                     the directory of the embedded cluster
 ================================  ==========================================================================
 
@@ -24,7 +26,7 @@ in ``.shardkit`` under the current directory, which is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -50,8 +52,19 @@ NAMED_URL: Final = re.compile(r"(?P<kind>SHARD|DATABASE)_(?P<name>\w+)_URL")
 REPLICA_URLS: Final = re.compile(r"(?P<kind>SHARD|DATABASE)_((?P<name>\w+)_)?REPLICA_URLS")
 #: One letter less than the variable that is meant, and it would be a database called "replica".
 MISSPELLED: Final = re.compile(r"SHARD_URL|(SHARD|DATABASE)_(\w+_)?REPLICA_URL")
-NUMBERS: Final = ("BUCKETS", "ID_BLOCK", "MIGRATE_WORKERS")
-OPTION_VARIABLES: Final = tuple(f"SHARDKIT_{key}" for key in (*NUMBERS, "LOOKUP_CACHE", "PLACEMENT", "HOME"))
+WHOLE_NUMBERS: Final = (
+    "BUCKETS",
+    "FANOUT_CAP",
+    "GATHER_BYTES",
+    "GATHER_CTE_ROWS",
+    "GATHER_ROWS",
+    "ID_BLOCK",
+    "MIGRATE_WORKERS",
+)
+TEXTS: Final = ("GATHER_COORDINATOR", "LOOKUP_CACHE")
+OPTION_VARIABLES: Final = tuple(
+    f"SHARDKIT_{key}" for key in (*WHOLE_NUMBERS, *TEXTS, "FANOUT_DEADLINE", "PLACEMENT", "HOME")
+)
 
 
 def from_env(env: environ.Env, *, placed: Sequence[str] = ()) -> tuple[dict[str, Config], Config]:
@@ -103,17 +116,22 @@ class _Reader:
 
     def _options(self) -> Iterator[tuple[str, Any]]:
         """Read what is neither a database nor a shard."""
-        for key in NUMBERS:
-            variable = f"SHARDKIT_{key}"
-            if variable in self.set:
-                try:
-                    yield key, self.env.int(variable)
-                except ValueError:
-                    raise EnvironmentInvalid(variable, "is not a whole number", "Write digits only.") from None
-        if "SHARDKIT_LOOKUP_CACHE" in self.set:
-            yield "LOOKUP_CACHE", self.env.str("SHARDKIT_LOOKUP_CACHE")
+        for key in WHOLE_NUMBERS:
+            yield from self._number(key, self.env.int, "is not a whole number", "Write digits only.")
+        yield from self._number("FANOUT_DEADLINE", self.env.float, "is not a number", "Write seconds, such as 2.5.")
+        for key in TEXTS:
+            if f"SHARDKIT_{key}" in self.set:
+                yield key, self.env.str(f"SHARDKIT_{key}")
         if "SHARDKIT_PLACEMENT" in self.set:
             yield "PLACEMENT", dict(self._placements(self.env.str("SHARDKIT_PLACEMENT")))
+
+    def _number(self, key: str, read: Callable[[str], Any], fact: str, remedy: str) -> Iterator[tuple[str, Any]]:
+        variable = f"SHARDKIT_{key}"
+        if variable in self.set:
+            try:
+                yield key, read(variable)
+            except ValueError:
+                raise EnvironmentInvalid(variable, fact, remedy) from None
 
     def _placements(self, text: str) -> Iterator[tuple[str, str]]:
         """Read ``auditlog=audit,blog.Post=blog``."""

@@ -28,6 +28,7 @@ shardkit.E022   LOOKUP_CACHE is not in CACHES
 shardkit.E023   AUTOCOMMIT is off
 shardkit.E024   ATOMIC_REQUESTS is on for a shard
 shardkit.E025   PLACEMENT names a replica
+shardkit.E026   a FANOUT_… or GATHER_… option is not what it has to be                    (nothing can go on)
 ==============  ======================================================================================
 """
 

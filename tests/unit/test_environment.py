@@ -106,6 +106,9 @@ def test_placed_databases_and_options_are_read():
         SHARDKIT_ID_BLOCK="10",
         SHARDKIT_MIGRATE_WORKERS="2",
         SHARDKIT_LOOKUP_CACHE="redis",
+        SHARDKIT_FANOUT_DEADLINE="2.5",
+        SHARDKIT_GATHER_COORDINATOR="coordinator",
+        SHARDKIT_GATHER_ROWS="500",
     )
 
     assert shardkit == {
@@ -114,6 +117,9 @@ def test_placed_databases_and_options_are_read():
         "ID_BLOCK": 10,
         "MIGRATE_WORKERS": 2,
         "LOOKUP_CACHE": "redis",
+        "FANOUT_DEADLINE": 2.5,
+        "GATHER_COORDINATOR": "coordinator",
+        "GATHER_ROWS": 500,
     }
     assert databases["audit"]["NAME"] == "/data/audit"
     assert databases["default"]["ENGINE"] == "shardkit.backends.postgresql"
