@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
 
@@ -53,6 +53,8 @@ class SelectPlanner:
             case Single(alias):
                 tag(self.using, alias)
                 return self._part(self.query, alias, result_type, chunked_fetch, chunk_size)
+            case Merge() | Gather() | Refuse():
+                pass
         try:
             return self._on_several(plan, result_type, chunked_fetch, chunk_size)
         except EmptyResultSet:  # it answers itself, without a database: filter(pk__in=[]) does
@@ -61,16 +63,15 @@ class SelectPlanner:
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         match plan:
+            case Merge(recipe=Recipe.ROWS):
+                return merge_rows.execute(self, plan, *how)
             case Merge():
-                merge = merge_rows if plan.recipe is Recipe.ROWS else merge_groups
-                return merge.execute(self, plan, *how)
+                return merge_groups.execute(self, plan, *how)
             case Gather():
                 return gather.execute(self, plan, *how)
             case Refuse():
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")
-            case _:
-                assert_never(plan)
 
     def _part(self, query: Any, alias: Alias, *how: Any) -> Any:
         """Run *query* on *alias* and describe its rows as if this compiler had run it."""
