@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
+from django.db.models import QuerySet
 
-from testapp.flights.models import Booking, Traveller
+from testapp.flights.models import Airline, Airport, Booking, Flight, Traveller
+
+#: The airports that the flights leave from.
+NEW_YORK: Final = ("EWR", "JFK", "LGA")
 
 
 class TravellerForm(forms.ModelForm):
@@ -50,3 +54,28 @@ class FinderForm(forms.Form):
 
     def clean_tailnum(self) -> str:
         return str(self.cleaned_data["tailnum"]).strip().upper()
+
+
+class SearchForm(forms.Form):
+    """Whatever is left empty does not matter."""
+
+    origin = forms.ModelChoiceField(Airport.objects.filter(pk__in=NEW_YORK), label="From", required=False)
+    dest = forms.CharField(
+        label="To", max_length=3, required=False, widget=forms.TextInput({"placeholder": "IAH", "size": 4})
+    )
+    carrier = forms.ModelChoiceField(Airline.objects.all(), label="Airline", required=False)
+    date = forms.DateField(label="On", required=False, widget=forms.DateInput({"type": "date"}))
+    late = forms.IntegerField(label="Late by (min)", required=False, widget=forms.NumberInput({"style": "width: 6rem"}))
+
+    def find(self) -> QuerySet[Flight]:
+        """Return the flights that are looked for."""
+        values = self.cleaned_data
+        conditions = {name: values[name] for name in ("origin", "carrier") if values[name]}
+        if values["dest"]:
+            conditions["dest"] = values["dest"].upper()
+        if values["date"]:
+            conditions |= {part: getattr(values["date"], part) for part in ("year", "month", "day")}
+        if values["late"] is not None:
+            conditions["dep_delay__gte"] = values["late"]
+        found: QuerySet[Flight] = Flight.objects.filter(**conditions)
+        return found

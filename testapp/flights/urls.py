@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from testapp.flights.views import account, bookings, schedule
+from testapp.flights.views import account, bookings, schedule, search
 
 urlpatterns = [
     path("", schedule.home, name="home"),
     path("planes/<str:tailnum>/", schedule.PlaneView.as_view(), name="plane"),
+    path("flights/", search.SearchView.as_view(), name="search"),
     path("flights/<int:pk>/", schedule.flight, name="flight"),
     path("flights/<int:pk>/book/", bookings.book, name="book"),
     path("airports/<str:faa>/", schedule.airport, name="airport"),

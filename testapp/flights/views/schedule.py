@@ -13,12 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.generic import ListView
 
-from testapp.flights.forms import BookingForm, FinderForm
+from testapp.flights.forms import NEW_YORK, BookingForm, FinderForm
 from testapp.flights.models import Airline, Airport, Flight, Plane, Weather
 from testapp.flights.visitors import current_traveller
 
-#: The airports that the flights leave from.
-NEW_YORK: Final = ("EWR", "JFK", "LGA")
 YEAR: Final = 2013
 
 
