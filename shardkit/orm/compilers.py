@@ -11,20 +11,24 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
+from django.db import connections
 
 from shardkit.orm import gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
-from shardkit.orm.planning import plan_of, refuse
+from shardkit.orm.planning import plan_of, refuse, select_of
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
+from shardkit.routing import shapes
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
+from shardkit.routing.registry import Kind
+from shardkit.routing.shortcut import at_a_glance
 from shardkit.routing.transactions import join
 from shardkit.signals import announce
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from shardkit.topology.names import Alias
+    from shardkit.routing.plan import Plan
 
 
 class SelectPlanner:
@@ -45,21 +49,38 @@ class SelectPlanner:
         chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
     ) -> Any:
         """Run the statement where its plan says, and answer as Django's own method does."""
-        plan = plan_of(self)
-        announce(self.query.model, plan, "select")
-        match plan:
-            case Local():
-                return super().execute_sql(result_type, chunked_fetch, chunk_size)  # type: ignore[misc]
-            case Single(alias):
-                tag(self.using, alias)
-                return self._part(self.query, alias, result_type, chunked_fetch, chunk_size)
-            case Merge() | Gather() | Refuse():
-                pass
+        how = (result_type, chunked_fetch, chunk_size)
         try:
-            return self._on_several(plan, result_type, chunked_fetch, chunk_size)
+            plan = self._plan()
+            announce(self.query.model, plan, "select")
+            match plan:
+                case Local():
+                    return super().execute_sql(*how)  # type: ignore[misc]
+                case Single(alias):
+                    tag(self.using, alias)
+                    join(alias)
+                    self.connection = connections[alias]
+                    return super().execute_sql(*how)  # type: ignore[misc]
+                case Merge() | Gather() | Refuse():
+                    return self._on_several(plan, *how)
         except EmptyResultSet:  # it answers itself, without a database: filter(pk__in=[]) does
             self.setup_query()
             return iter([]) if result_type == MULTI else None
+
+    def _plan(self) -> Plan:
+        """Plan the query; one that names a key by its text, when a statement of that text was planned before."""
+        query = self.query
+        if not shapes.may_name_shard(query) or query.select_for_update or query.explain_info:
+            return plan_of(self)
+        sql, params = compiled = self.as_sql()
+        alias = shapes.recall(sql, params)
+        if alias is not None:
+            self.as_sql = lambda: compiled
+            return at_a_glance(alias, Kind.SHARDED)
+        plan = plan_of(self)
+        if isinstance(plan, Single):
+            shapes.learn(sql, params, lambda: select_of(self), self.connection)
+        return plan
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         match plan:
@@ -72,15 +93,6 @@ class SelectPlanner:
             case Refuse():
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")
-
-    def _part(self, query: Any, alias: Alias, *how: Any) -> Any:
-        """Run *query* on *alias* and describe its rows as if this compiler had run it."""
-        join(alias)
-        compiler = query.get_compiler(alias, elide_empty=self.elide_empty)
-        result = compiler.execute_sql(*how)
-        for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-            setattr(self, name, getattr(compiler, name, None))
-        return result
 
 
 _PLANNERS: Final = {

@@ -18,6 +18,8 @@ from shardkit.routing.shortcut import at_a_glance, reads_one_table, shortcut
 if TYPE_CHECKING:
     from django.db.models import Model
 
+    from shardkit.routing.expressions import Select
+
 #: Attributes of an UPDATE or a DELETE that a SELECT does not have.
 _WRITE_ATTRIBUTES: Final = ("values", "related_updates", "related_ids", "related_ids_index")
 
@@ -31,7 +33,12 @@ def plan_of(compiler: Any) -> Plan:
             return Local()
         if placement.kind is Kind.PLACED:
             return Single(placement.alias, f"{placement.model._meta.db_table} is placed there")
-    return analyse(dissect(query, lambda source: _prepared(source, compiler)))
+    return analyse(select_of(compiler))
+
+
+def select_of(compiler: Any) -> Select:
+    """Return the SELECT of *compiler*, dissected."""
+    return dissect(compiler.query, lambda source: _prepared(source, compiler))
 
 
 def plan_of_write(compiler: Any) -> Plan:

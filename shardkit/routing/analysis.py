@@ -32,6 +32,22 @@ def analyse(select: Select) -> Plan:
     return _by_components(select)
 
 
+def sole_component(select: Select) -> tuple[Level, set[str]] | None:
+    """Return the table aliases whose one shard has all that *select* reads, None when it may be in several places."""
+    kinds = {None if found is None else found.kind for found in map(registry.placement_of_table, tables(select))}
+    if not kinds <= {Kind.SHARDED, Kind.REFERENCE} or getattr(select.query, "inner_query", None) is not None:
+        return None
+    if select.query.combinator:
+        return None
+    top = read_level(select)
+    levels = [top, *_nested(top)]
+    if len(top.components) != 1 or _hidden(levels):
+        return None
+    (sole,) = top.components
+    everything = [component for level in levels for component in level.components]
+    return (top, sole.aliases) if all(_leader(component) is sole for component in everything) else None
+
+
 def _by_tables(names: set[str]) -> Plan | None:
     """Decide by the tables alone, where that is enough."""
     placements = {name: registry.placement_of_table(name) for name in names}
