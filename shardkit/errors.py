@@ -17,6 +17,8 @@
     ├── UnknownShard          a name that the topology does not hold
     ├── UnknownBucket         a bucket that the cluster does not have
     ├── ShardUnavailable      a shard's database cannot be reached
+    ├── ShardDeadlineExceeded some shards had not answered in time
+    ├── GatherLimitExceeded   a query needs more rows in one place than the settings allow
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -211,6 +213,32 @@ class ShardUnavailable(ShardkitError, OperationalError):
     def __init__(self, operation: str, alias: str, reason: str) -> None:
         super().__init__(operation, alias, reason)
         self.operation, self.alias, self.reason = operation, alias, reason
+
+
+class ShardDeadlineExceeded(ShardkitError, OperationalError):
+    """Some shards had not answered when SHARDKIT["FANOUT_DEADLINE"] was over."""
+
+    template = (
+        "{aliases} had not answered after {seconds} seconds; what still ran was cancelled. Filter on the shard key so "
+        "that fewer shards are asked, look there for a missing index or a lock, or raise SHARDKIT['FANOUT_DEADLINE']."
+    )
+
+    def __init__(self, aliases: str, seconds: float) -> None:
+        super().__init__(aliases, seconds)
+        self.aliases, self.seconds = aliases, seconds
+
+
+class GatherLimitExceeded(ShardkitError, OperationalError):
+    """A query needs more rows of other databases in one place than the settings allow."""
+
+    template = (
+        "The query needs more than {limit} of other databases in one place; {counts} had come when reading stopped. "
+        "Filter on columns of these tables, so that fewer rows travel, or raise {setting}."
+    )
+
+    def __init__(self, counts: str, limit: str, setting: str) -> None:
+        super().__init__(counts, limit, setting)
+        self.counts, self.limit, self.setting = counts, limit, setting
 
 
 class CrossShardQuery(ShardkitError, NotSupportedError):

@@ -1,3 +1,5 @@
+"""How do many shards run at once? `run` tells."""
+
 from __future__ import annotations
 
 from shardkit.fanout.executor import run

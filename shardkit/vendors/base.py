@@ -8,8 +8,11 @@ evaluated over any row: in a query, or over ``NEW`` in a trigger.
 
 from __future__ import annotations
 
+import os
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, ClassVar, Final, Literal
@@ -77,6 +80,9 @@ class Vendor(ABC):
     updates_return_rows: ClassVar[bool]
     """Whether UPDATE has RETURNING."""
 
+    runs_elsewhere: ClassVar[bool]
+    """Whether statements run in a server, so that several can be waited for at once."""
+
     texts: ClassVar[Mapping[Kind, str]]
     """The SQL of a column's canonical text, NULL for NULL."""
 
@@ -88,6 +94,20 @@ class Vendor(ABC):
     def transaction_has_failed(self) -> bool:
         """Say whether the database takes nothing but ROLLBACK, because a statement of the transaction failed."""
         return False
+
+    @abstractmethod
+    def interrupt(self, seconds: float) -> None:
+        """Ask for the end of what another thread runs here, within *seconds*; it may have ended by itself."""
+
+    def settle(self) -> None:  # noqa: B027 - most have nothing to take away
+        """Take away an interruption that came too late, so that it does not hit the next statement."""
+
+    def sever(self) -> None:
+        """Cut the connection to a server that answers nothing, so that whoever waits for it waits no longer."""
+        driver = self.connection.connection
+        if driver is not None:
+            with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as ours:
+                ours.shutdown(socket.SHUT_RDWR)
 
     def bucket_sql(self, columns: Sequence[tuple[str, Kind]], buckets: int) -> str:
         """Write the SQL of `topology.hashing.bucket_of` over (quoted column, kind) *columns*."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any, ClassVar, cast
+
+from django.db import Error
 
 from shardkit.topology.hashing import NULL_TEXT
 from shardkit.vendors.base import Kind, Vendor
@@ -27,6 +31,7 @@ class MySQL(Vendor):
     defers_constraints: ClassVar[bool] = False
     locks_rows: ClassVar[bool] = True
     updates_return_rows: ClassVar[bool] = False
+    runs_elsewhere: ClassVar[bool] = True
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": _DIGITS_SQL,
         "text": _TEXT_SQL,
@@ -44,6 +49,22 @@ class MySQL(Vendor):
         # Only Django's own wrapper of MySQL has the attribute, and reading it asks the server.
         is_mariadb = cast("Any", self.connection).mysql_is_mariadb
         return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+
+    def interrupt(self, seconds: float) -> None:
+        """Ask on a connection made for it."""
+        driver: Any = self.connection.connection
+        if driver is None:
+            return
+        parameters = {"connect_timeout": math.ceil(seconds), **self.connection.get_connection_params()}
+        with closing(self.connection.get_new_connection(parameters)) as other:
+            other.query(f"KILL QUERY {driver.thread_id()}")
+
+    def settle(self) -> None:
+        """Run a statement that may be hit: the server keeps an interruption for the next one."""
+        driver: Any = self.connection.connection
+        if driver is not None:
+            with suppress(Error), self.connection.wrap_database_errors:
+                driver.query("DO 0")
 
     def uuid_bucket_sql(self, column: str) -> str:
         """Read the three hex digits that follow the version."""

@@ -23,6 +23,7 @@ class PostgreSQL(Vendor):
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = True
     updates_return_rows: ClassVar[bool] = True
+    runs_elsewhere: ClassVar[bool] = True
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": "({column})::text",
         "text": "({column})::text",
@@ -38,6 +39,16 @@ class PostgreSQL(Vendor):
         """Ask the driver, which knows without asking the server."""
         driver = self.connection.connection
         return driver is not None and driver.info.transaction_status == _IN_ERROR
+
+    def interrupt(self, seconds: float) -> None:
+        """Ask on a connection of the driver's own; it is closed by the server when the statement has been told."""
+        driver = self.connection.connection
+        if driver is None:
+            return
+        if hasattr(driver, "cancel_safe"):
+            driver.cancel_safe(timeout=seconds)
+        else:
+            driver.cancel()
 
     @property
     def binary_collation(self) -> str:

@@ -35,6 +35,7 @@ class SQLite(Vendor):
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = False
     updates_return_rows: ClassVar[bool] = True
+    runs_elsewhere: ClassVar[bool] = False
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": "CAST({column} AS TEXT)",
         "text": "CAST({column} AS TEXT)",
@@ -49,6 +50,12 @@ class SQLite(Vendor):
     def binary_collation(self) -> None:
         """Name none: columns compare the bytes of UTF-8 anyway."""
         return
+
+    def interrupt(self, seconds: float) -> None:  # noqa: ARG002 - it takes none
+        """Tell the library, which ends what it does at its next step."""
+        driver = self.connection.connection
+        if driver is not None:
+            driver.interrupt()
 
     def uuid_bucket_sql(self, column: str) -> str:
         """Read the three hex digits that follow the version."""
