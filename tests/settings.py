@@ -11,7 +11,7 @@ from testapp.settings import DATABASE_ROUTERS as _ROUTERS
 from testapp.settings import INSTALLED_APPS as _APPS
 from testapp.settings import SHARDKIT
 
-INSTALLED_APPS = [*_APPS, "tests.shop"]
+INSTALLED_APPS = [*_APPS, "tests.shop", "tests.nasty"]
 DATABASE_ROUTERS = ["tests.oracle.OracleRouter", *_ROUTERS]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if SHARDKIT:

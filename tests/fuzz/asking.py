@@ -1,0 +1,224 @@
+"""What do the shards answer to a question, what does one plain database, and is that the same?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.db import DatabaseError, connections, models, transaction
+from django.db.models.query import QuerySet
+
+from shardkit.errors import ShardkitError
+from shardkit.routing.plan import Plan
+from shardkit.signals import query_planned
+from shardkit.testing.answers import Alike, canonical, exactly, is_slice, nearly, same_bag
+from shardkit.testing.ranks import ranks_of
+from tests.fuzz.code import Chain, Step, build, calls
+from tests.nasty.models import VENDOR
+from tests.oracle import ORACLE, on_plain_database
+
+#: Calls whose floats depend on the order in which rows were added.
+_SUMS: Final = frozenset({"Sum", "Avg", "StdDev", "Variance"})
+#: Calls that let one of several equal values stand for all.
+_REPRESENTATIVES: Final = frozenset(
+    {"distinct", "union", "intersection", "difference", "Min", "Max", "values", "dates", "datetimes", "annotate"}
+)
+#: Models that have columns without a binary collation on every vendor.
+_CASELESS: Final = frozenset({"Thing", "Tone", "Pebble", "Box", "Mark", "Spot", "Shelf"})
+Rows = list[Hashable]
+
+
+@dataclass
+class Answer:
+    """What came out: rows, another value, or an error."""
+
+    rows: Rows | None = None
+    value: Hashable = None
+    error: Exception | None = None
+    #: The rows have an order that was asked for.
+    ordered: bool = False
+    queryset: QuerySet[Any] | None = None
+    #: The plans of the statements that ran, the largest last.
+    plans: list[Plan] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"{type(self.error).__name__}: {self.error}"
+        return str(self.value if self.rows is None else self.rows)
+
+
+def ask(code: Chain) -> Answer:
+    """Ask the database that stands behind `default`."""
+    answer = Answer()
+    try:
+        _read(build(code), code, answer)
+    except Exception as error:  # noqa: BLE001 - whatever comes out is an answer to compare
+        answer.error = error
+    return answer
+
+
+def _read(value: Any, code: Chain, answer: Answer) -> None:
+    if isinstance(value, QuerySet):
+        answer.queryset, answer.ordered = value, _is_ordered(value)
+        answer.rows = [told(row) for row in value]
+    elif isinstance(value, Iterator):
+        answer.queryset = build(Chain(code.model, code.steps[:-1]))
+        answer.ordered = _is_ordered(answer.queryset)
+        answer.rows = [told(row) for row in value]
+    else:
+        answer.value = told(value)
+
+
+def _is_ordered(queryset: Any) -> bool:
+    return bool(queryset.ordered) and "?" not in queryset.query.order_by
+
+
+def told(value: Any, depth: int = 3) -> Hashable:
+    """Turn an answer into what compares by content: instances by their columns and related rows."""
+    if isinstance(value, models.Model):
+        return _told_instance(value, depth)
+    if isinstance(value, dict):
+        return tuple((key, told(inside, depth)) for key, inside in value.items())
+    if type(value) is tuple:
+        return tuple([canonical(inside) for inside in value])
+    return canonical(value)
+
+
+def _told_instance(row: models.Model, depth: int) -> Hashable:
+    found: list[Hashable] = [row._meta.label]
+    found += [(name, canonical(value)) for name, value in vars(row).items() if name[0] != "_"]
+    if depth:
+        for name, related in row._state.fields_cache.items():
+            found.append(("->", name, told(related, depth - 1)))
+        for name, rows in getattr(row, "_prefetched_objects_cache", {}).items():
+            inside = [told(one, depth - 1) for one in rows]
+            found.append(("=>", name, tuple(inside if rows.ordered else sorted(inside, key=repr))))
+    return tuple(found)
+
+
+# Comparing.
+
+
+@dataclass
+class Verdict:
+    """How the two answers compare: the same, both refused, refused by name, or different."""
+
+    outcome: str
+    shards: Answer
+    plain: Answer
+
+    @property
+    def differs(self) -> bool:
+        return self.outcome == "different"
+
+
+class Judge:
+    """Asks both worlds; inside one transaction each, or statement by statement."""
+
+    def __init__(self, around: Callable[[], AbstractContextManager[Any]] | None = None) -> None:
+        self.around = around or (lambda: transaction.atomic())
+
+    def judge(self, code: Chain) -> Verdict:
+        """Ask *code* of both worlds, and compare."""
+        plans: list[Plan] = []
+
+        def note(plan: Plan, **_kwargs: Any) -> None:
+            plans.append(plan)
+
+        query_planned.connect(note)
+        try:
+            shards = self._ask(code)
+        finally:
+            query_planned.disconnect(note)
+        shards.plans = plans
+        with on_plain_database():
+            plain = self._ask(code)
+        return Verdict(_compare(code, shards, plain), shards, plain)
+
+    def _ask(self, code: Chain) -> Answer:
+        if not connections["default"].in_atomic_block:
+            return ask(code)
+        answer = Answer()
+        try:
+            with transaction.atomic():
+                answer = ask(code)
+                if answer.error is not None:
+                    raise _Undo
+        except _Undo:
+            pass
+        return answer
+
+
+class _Undo(Exception):
+    """Leave a savepoint as after an error."""
+
+
+def _compare(code: Chain, shards: Answer, plain: Answer) -> str:
+    if shards.error is not None or plain.error is not None:
+        return _compare_errors(shards.error, plain.error)
+    if shards.rows is None or plain.rows is None:
+        same = shards.value == plain.value or any(alike(shards.value, plain.value) for alike in _leniently(code))
+        return "same" if same else "different"
+    if shards.rows == plain.rows:
+        return "same"
+    return "same" if _same_rows(code, shards.rows, plain) else "different"
+
+
+def _compare_errors(shards: Exception | None, plain: Exception | None) -> str:
+    match shards, plain:
+        case ShardkitError(), None:
+            return "refused"
+        case Exception(), Exception() if _same_class(shards, plain):
+            return "both refused"
+    return "different"
+
+
+def _same_class(shards: Exception, plain: Exception) -> bool:
+    """Say whether both failed alike; what no database can do, shardkit may refuse first."""
+    return type(shards) is type(plain) or isinstance(shards, ShardkitError)
+
+
+def _leniently(code: Chain) -> list[Alike]:
+    """List how else answers to *code* may be compared: floats added in another order, text equal to its collation."""
+    named = set(calls(code))
+    found = []
+    if named & _SUMS:
+        found.append(nearly())
+    if named & _REPRESENTATIVES and (VENDOR == "mysql" or code.model in _CASELESS):
+        found.append(nearly(folding=True))
+    return found
+
+
+def _same_rows(code: Chain, rows: Rows, plain: Answer) -> bool:
+    """Say whether *rows* are what the plain database answered, but for the order of ties."""
+    assert plain.queryset is not None and plain.rows is not None
+    query = plain.queryset.query
+    whole, ranks = plain.rows, None
+    if plain.ordered or query.is_sliced:
+        with on_plain_database():
+            whole, ranks = _whole(plain, query)
+    low, high = (query.low_mark, query.high_mark) if query.is_sliced else (0, None)
+    ways = [exactly, *_leniently(code)]
+    if ranks is None and not query.is_sliced:
+        return any(same_bag(rows, whole, alike) for alike in ways)
+    return any(is_slice(rows, whole, ranks or [1] * len(whole), (low, high), alike) for alike in ways)
+
+
+def _whole(plain: Answer, query: Any) -> tuple[Rows, Sequence[int] | None]:
+    """Return all rows without limits, and which of them tie."""
+    queryset: Any = plain.queryset
+    whole = plain.rows
+    assert whole is not None
+    if query.is_sliced:
+        unsliced = queryset._chain()
+        unsliced.query.clear_limits()
+        whole = [told(row) for row in unsliced]
+    try:
+        ranks = ranks_of(query, connections[ORACLE]) if plain.ordered else None
+    except (DatabaseError, IndexError):
+        ranks = None
+    return whole, ranks
+
+

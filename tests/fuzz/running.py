@@ -1,0 +1,117 @@
+"""How is a fuzz run done, question by question?
+
+Every few hundred questions there is a new data set. A question is known by the seed and its number: the same two make
+the same rows and the same question again.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import transaction
+from django.test import override_settings
+
+from tests.fuzz.asking import Judge, Verdict
+from tests.fuzz.questions import Question, draw_question
+from tests.fuzz.rows import Data, clear, fill
+from tests.fuzz.shrinking import shrink
+from tests.fuzz.tally import Tally, plan_name
+from tests.fuzz.worlds import WORLDS
+
+#: How many questions are asked about one data set.
+PER_DATA_SET: Final = 400
+#: How often each world is asked about.
+_WORLDS: Final = ("shop", "shop", "nasty", "nasty", "flights")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Run:
+    """One fuzz run, from its seed."""
+
+    seed: int
+    vendor: str
+    tally: Tally = field(default_factory=Tally)
+    differences: list[str] = field(default_factory=list)
+    say: Callable[[str], None] = say
+    #: Differences that are printed in full; of the others only the number.
+    shown: int = 20
+
+    def ask(self, first: int, last: int, *, until: float | None = None) -> None:
+        """Ask the questions from number *first* to before *last*, or *until* that reading of the monotonic clock."""
+        number = first
+        while number < last and (until is None or time.monotonic() < until):
+            end = min(last, (number // PER_DATA_SET + 1) * PER_DATA_SET)
+            self._ask_about_one_data_set(number, end, until)
+            number = end
+
+    def _ask_about_one_data_set(self, first: int, last: int, until: float | None) -> None:
+        with self.data_set(first // PER_DATA_SET) as (data, judge):
+            for number in range(first, last):
+                if until is not None and time.monotonic() >= until:
+                    return
+                question = self.question(data, number)
+                verdict = judge.judge(question.code)
+                self.tally.note(question, verdict)
+                if verdict.differs:
+                    self._report(number, question, verdict, judge)
+
+    @contextmanager
+    def data_set(self, number: int) -> Iterator[tuple[Data, Judge]]:
+        """Make the data set of that *number*, and the judge that its questions go to."""
+        chance = random.Random(f"{self.seed}/{number}")
+        world = WORLDS[chance.choice(_WORLDS)]
+        self.tally.data_sets += 1
+        with ExitStack() as stack:
+            stack.enter_context(override_settings(SHARDKIT={**settings.SHARDKIT, **_engine(chance)}))
+            if chance.random() < 0.3:
+                stack.enter_context(_rolled_back())
+            stack.callback(clear, world)
+            yield fill(world, chance), Judge()
+
+    def question(self, data: Data, number: int) -> Question:
+        """Draw the question of that *number*."""
+        return draw_question(data, random.Random(f"{self.seed}/{number}/question"))
+
+    def _report(self, number: int, question: Question, verdict: Verdict, judge: Judge) -> None:
+        self.differences.append(repr(question))
+        if len(self.differences) > self.shown:
+            return
+        smallest = shrink(question.code, lambda code: judge.judge(code).differs)
+        final = judge.judge(smallest)
+        self.say(f"\nDIFFERENT  seed {self.seed} number {number} on {self.vendor} ({question.shape})")
+        self.say(f"  asked    {question}")
+        self.say(f"  smallest {smallest!r}")
+        self.say(f"  plan     {plan_name(final.shards.plans)}: {[plan for plan in final.shards.plans][-1:]}")
+        self.say(f"  shards   {_short(final.shards)}")
+        self.say(f"  plain    {_short(final.plain)}")
+
+
+def _short(answer: Any) -> str:
+    text = str(answer)
+    return text if len(text) < 1500 else f"{text[:1500]}…"
+
+
+def _engine(chance: random.Random) -> dict[str, Any]:
+    """Choose how the shards' rows come together, where there is a choice."""
+    return {"GATHER_CTE_ROWS": chance.choice((0, 1000, 1000, 20))}
+
+
+@contextmanager
+def _rolled_back() -> Iterator[None]:
+    """Ask everything inside one transaction."""
+    with transaction.atomic(), transaction.atomic(using="oracle"):
+        yield
+        transaction.set_rollback(True)
+        transaction.set_rollback(True, using="oracle")
