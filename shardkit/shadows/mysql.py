@@ -1,0 +1,163 @@
+"""How do rows travel between MariaDB databases?
+
+As the values of the driver, which are exact here: integers, decimals with all their digits, floats by their shortest
+text. On the way back they are elements of one JSON text that JSON_TABLE reads as typed columns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from itertools import chain
+from typing import Any, Final, cast
+
+from MySQLdb.constants import FIELD_TYPE, FLAG
+
+from shardkit.shadows.shapes import Column
+from shardkit.shadows.transport import Load, Row, Transport
+
+#: What a number or a moment takes, in bytes.
+NUMBER_BYTES: Final = 8
+#: How many bytes a character takes at most, as results count the lengths of texts.
+CHARACTER_BYTES: Final = 4
+#: The longest VARCHAR whose row fits in all cases; longer text is LONGTEXT.
+VARCHAR_CHARACTERS: Final = 8000
+
+# Without it the server may put JSON_TABLE in the statement's place for the name, and read it once per row of a join;
+# with it the rows become a table of their own, with the keys that the statement needs.
+_ONCE: Final = "LIMIT 18446744073709551615"
+
+_TEXT: Final = re.compile(r"char|text|enum|set|json", re.IGNORECASE)
+_BINARY: Final = re.compile(r"blob|binary", re.IGNORECASE)
+_BIT: Final = re.compile(r"bit\b", re.IGNORECASE)
+#: Types that JSON_TABLE cannot give a column, and CAST can.
+_CAST: Final = re.compile(r"uuid|inet4|inet6", re.IGNORECASE)
+#: How bytes travel. What UNHEX makes of a LONGTEXT is lost on its way into a table.
+_HEX: Final = ("mediumtext CHARACTER SET latin1", "UNHEX({column})")
+#: JSON is what MariaDB calls a LONGTEXT of this collation.
+_JSON: Final = ("longtext", "utf8mb4_bin")
+
+_TYPES: Final[dict[int, str]] = {
+    FIELD_TYPE.TINY: "tinyint",
+    FIELD_TYPE.SHORT: "smallint",
+    FIELD_TYPE.INT24: "mediumint",
+    FIELD_TYPE.LONG: "int",
+    FIELD_TYPE.LONGLONG: "bigint",
+    FIELD_TYPE.DECIMAL: "decimal({digits}, {scale})",
+    FIELD_TYPE.NEWDECIMAL: "decimal({digits}, {scale})",
+    FIELD_TYPE.FLOAT: "float",
+    FIELD_TYPE.DOUBLE: "double",
+    FIELD_TYPE.DATE: "date",
+    FIELD_TYPE.YEAR: "year",
+    FIELD_TYPE.DATETIME: "datetime({scale})",
+    FIELD_TYPE.TIMESTAMP: "datetime({scale})",
+    FIELD_TYPE.TIME: "time({scale})",
+    FIELD_TYPE.BIT: "bit({length})",
+    FIELD_TYPE.NULL: "int",
+    FIELD_TYPE.GEOMETRY: "longblob",
+}
+#: Which of them may be unsigned.
+_NUMBERS: Final = {
+    FIELD_TYPE.TINY,
+    FIELD_TYPE.SHORT,
+    FIELD_TYPE.INT24,
+    FIELD_TYPE.LONG,
+    FIELD_TYPE.LONGLONG,
+    FIELD_TYPE.DECIMAL,
+    FIELD_TYPE.NEWDECIMAL,
+}
+#: A driver's description of a column: which entry is what.
+_CODE, _LENGTH, _SCALE = 1, 3, 5
+
+
+class MySQLTransport(Transport):
+    """How rows travel to a connection with MariaDB, or MySQL from 8.0 on."""
+
+    __slots__ = ()
+
+    def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
+        """Make the types from the driver's description of the result."""
+        del load
+        pairs = zip(cursor.description, cursor.description_flags, strict=True)
+        return [_described(description, flags) for description, flags in pairs]
+
+    def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
+        """Yield the values of the driver."""
+        while rows := cursor.fetchmany(self.CHUNK):
+            yield list(rows), sum(map(_size, chain.from_iterable(rows)))
+
+    def expression(self, load: Load) -> tuple[str, list[Any]]:
+        """Read the rows from one JSON text, as columns of their types."""
+        typed = [self._typed(column, index, load.rows) for index, column in enumerate(load.columns)]
+        columns = ", ".join(f"c{n} {type_} PATH '$[{n}]'" for n, (type_, _) in enumerate(typed))
+        values = ", ".join(value.format(column=f"c{n}") for n, (_, value) in enumerate(typed))
+        sql = f"SELECT {values} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS s {_ONCE}"  # noqa: S608
+        text = json.dumps([list(map(_element, row)) for row in load.rows], ensure_ascii=False)
+        return f"{self.heading(load)} AS ({sql})", [text]
+
+    def _typed(self, column: Column, index: int, rows: Sequence[Row]) -> tuple[str, str]:
+        """Return the type of a column of JSON_TABLE, and what is made of its value."""
+        type_ = column.type or "longtext"
+        if _CAST.fullmatch(type_):
+            return "char(45)", f"CAST({{column}} AS {type_})"
+        if _BIT.match(type_):
+            return type_, "{column}"
+        if _BINARY.search(type_) or any(isinstance(row[index], bytes) for row in rows):
+            return _HEX
+        if not _TEXT.search(type_):
+            return type_, "{column}"
+        type_, default = _JSON if type_.lower() == "json" else (type_, self._default_collation())
+        return f"{type_} COLLATE {column.collation or default}", "{column}"
+
+    def _default_collation(self) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@collation_database")
+            return cast("str", cursor.fetchone()[0])
+
+
+def _described(description: Sequence[Any], flags: int) -> str:
+    """Return the SQL type of the column that a driver's *description* and *flags* describe."""
+    code, length, scale = description[_CODE], description[_LENGTH], description[_SCALE]
+    is_unsigned = bool(flags & FLAG.UNSIGNED)
+    characters = length // CHARACTER_BYTES
+    digits = length - bool(scale) - (not is_unsigned)
+    text = f"varchar({characters})" if 0 < characters <= VARCHAR_CHARACTERS else "longtext"
+    type_ = _TYPES.get(code, text).format(length=length, scale=scale, digits=digits)
+    return f"{type_} unsigned" if is_unsigned and code in _NUMBERS else type_
+
+
+def _element(value: Any) -> Any:
+    """Return *value* as an element of JSON that its column takes for the same value."""
+    writer = _WRITERS.get(type(value))
+    if writer is None:
+        raise TypeError(f"The driver returned a {type(value).__name__}, which has no exact text.")
+    return writer(value)
+
+
+def _duration(value: dt.timedelta) -> str:
+    """Write *value* as a TIME."""
+    sign, value = ("-", -value) if value.days < 0 else ("", value)
+    seconds = value.days * 86400 + value.seconds
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{value.microseconds:06}"
+
+
+#: How each class of the driver's values is written in JSON.
+_WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
+    type(None): lambda value: value,
+    int: lambda value: value,
+    str: lambda value: value,
+    bytes: bytes.hex,
+    float: repr,
+    Decimal: str,
+    dt.datetime: lambda value: value.isoformat(" "),
+    dt.date: str,
+    dt.time: str,
+    dt.timedelta: _duration,
+}
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, (str, bytes)) else NUMBER_BYTES

@@ -1,0 +1,92 @@
+"""How do rows travel between SQLite databases?
+
+As what is stored: an integer, a real, a text, a blob or NULL, whatever the column was declared to hold. Python has one
+type for each, and sqlite3 reads and binds them as they are, once it is kept from converting them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from shardkit.shadows.shapes import Column, Source
+from shardkit.shadows.transport import Load, Row, Transport
+
+#: What a number takes, in bytes.
+NUMBER_BYTES: Final = 8
+
+_AFFINITIES: Final[Sequence[tuple[str, str]]] = (
+    ("INT", "INTEGER"),
+    ("CHAR", "TEXT"),
+    ("CLOB", "TEXT"),
+    ("TEXT", "TEXT"),
+    ("BLOB", "BLOB"),
+    ("REAL", "REAL"),
+    ("FLOA", "REAL"),
+    ("DOUB", "REAL"),
+)
+
+#: The classes of the values that a CAST to each affinity leaves as they are.
+_UNTOUCHED: Final[dict[str, tuple[type, ...]]] = {
+    "INTEGER": (int,),
+    "TEXT": (str,),
+    "BLOB": (bytes,),
+    "REAL": (float,),
+    "NUMERIC": (int, float),
+}
+
+
+class SQLiteTransport(Transport):
+    """How rows travel to a connection with SQLite."""
+
+    __slots__ = ()
+
+    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:
+        """Ask for expressions over the columns: sqlite3 converts what comes from a column declared as a date."""
+        names = [f"c{number}" for number, _ in enumerate(load.columns, 1)]
+        values = ", ".join(f"+{name} AS {name}" for name in names)
+        sql = f"WITH rows_to_send({', '.join(names)}) AS ({source.sql}) SELECT {values} FROM rows_to_send"  # noqa: S608
+        return sql, source.params
+
+    def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
+        """Know none: values have types, and columns do not."""
+        del cursor
+        return [None for _ in load.columns]
+
+    def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
+        """Yield the values as they are stored."""
+        while rows := cursor.fetchmany(self.CHUNK):
+            yield rows, sum(map(_size, chain.from_iterable(rows)))
+
+    def expression(self, load: Load) -> tuple[str, list[Any]]:
+        """List the values as parameters, and cast each column to its affinity where that changes no value."""
+        numbers = range(len(load.columns))
+        casts = ", ".join(self._cast(f"column{n + 1}", load.columns[n], [row[n] for row in load.rows]) for n in numbers)
+        row = f"({', '.join('%s' for _ in numbers)})"
+        values = ", ".join([row] * len(load.rows)) or f"({', '.join('NULL' for _ in numbers)})"
+        where = "" if load.rows else " WHERE 0"
+        sql = f"SELECT {casts} FROM (VALUES {values}){where}"  # noqa: S608 - affinities, quoted names and numbers
+        return f"{self.heading(load)} AS ({sql})", list(chain.from_iterable(load.rows))
+
+    def _cast(self, name: str, column: Column, values: Sequence[Any]) -> str:
+        affinity = affinity_of(column.type)
+        sql = f"CAST({name} AS {affinity})" if affinity and is_untouched(values, affinity) else name
+        return f"{sql} COLLATE {self.quoted(column.collation)}" if column.collation else sql
+
+
+def affinity_of(type_: str | None) -> str | None:
+    """Return the affinity of a column declared as *type_*, by SQLite's rules."""
+    if type_ is None:
+        return None
+    upper = type_.upper()
+    return next((affinity for part, affinity in _AFFINITIES if part in upper), "NUMERIC" if upper else "BLOB")
+
+
+def is_untouched(values: Sequence[Any], affinity: str) -> bool:
+    """Say whether a CAST to *affinity* leaves each of *values* as it is."""
+    return all(value is None or type(value) in _UNTOUCHED[affinity] for value in values)
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, (str, bytes)) else NUMBER_BYTES
