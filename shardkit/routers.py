@@ -43,7 +43,7 @@ class ShardRouter:
         """
         settings = conf.get_settings()
         ours = {LOGICAL, *settings.topology.primaries, *settings.placed_aliases, *_placed_by_models()}
-        if db in settings.replica_aliases:
+        if db in settings.replica_aliases or db == settings.gather_coordinator:
             return False
         model = hints.get("model") or (todays_model(app_label, model_name) if model_name else None)
         if db not in ours:

@@ -29,6 +29,7 @@ shardkit.E023   AUTOCOMMIT is off
 shardkit.E024   ATOMIC_REQUESTS is on for a shard
 shardkit.E025   PLACEMENT names a replica
 shardkit.E026   a FANOUT_… or GATHER_… option is not what it has to be                    (nothing can go on)
+shardkit.E027   GATHER_COORDINATOR is no PostgreSQL database of its own
 ==============  ======================================================================================
 """
 
@@ -312,6 +313,24 @@ def _transactions(given: _Given) -> Iterator[Problem]:
             )
 
 
+def _coordinator(given: _Given) -> Iterator[Problem]:
+    """Find a coordinator that could not read the shards, or would be one of the databases that it reads."""
+    alias = given.raw.get("GATHER_COORDINATOR")
+    if alias is None:
+        return
+    names = f"SHARDKIT['GATHER_COORDINATOR'] names {alias!r}"
+    replicas = {name for replica_names in given.replicas.values() for name in replica_names}
+    others = [name for name in (*given.primaries, *replicas) if given.identity(name) == given.identity(alias)]
+    if alias not in given.databases:
+        yield Problem("shardkit.E027", f"{names}, which is not in DATABASES.", "Add it there, as an empty database.")
+    elif vendor_word(given.config(alias)) != "postgresql" or vendor_word(given.config(LOGICAL)) != "postgresql":
+        yield Problem("shardkit.E027", f"{names}, and not everything is PostgreSQL.", "Leave the coordinator out.")
+    elif is_logical(given.config(alias)):
+        yield Problem("shardkit.E027", f"{names}, whose engine is a logical one.", "Give it Django's own engine.")
+    elif others:
+        yield Problem("shardkit.E027", f"{names}, the database of {others[0]!r}.", "Give it a database of its own.")
+
+
 RULES: Final[tuple[Callable[[_Given], Iterator[Problem]], ...]] = (
     _unknown_aliases,
     _default_as_shard,
@@ -324,4 +343,5 @@ RULES: Final[tuple[Callable[[_Given], Iterator[Problem]], ...]] = (
     _router,
     _lookup_cache,
     _transactions,
+    _coordinator,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
-from shardkit.orm import gather, merge_groups, merge_rows
+from shardkit.orm import coordinator, gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
 from shardkit.orm.planning import plan_of, refuse, select_of
@@ -55,17 +55,21 @@ class SelectPlanner:
             announce(self.query.model, plan, "select")
             match plan:
                 case Local():
-                    return super().execute_sql(*how)  # type: ignore[misc]
+                    return self.execute_unplanned(*how)
                 case Single(alias):
                     tag(self.using, alias)
                     join(alias)
                     self.connection = connections[alias]
-                    return super().execute_sql(*how)  # type: ignore[misc]
+                    return self.execute_unplanned(*how)
                 case Merge() | Gather() | Refuse():
                     return self._on_several(plan, *how)
         except EmptyResultSet:  # it answers itself, without a database: filter(pk__in=[]) does
             self.setup_query()
             return iter([]) if result_type == MULTI else None
+
+    def execute_unplanned(self, *how: Any) -> Any:
+        """Run the statement on this compiler's connection, whichever that is by now."""
+        return super().execute_sql(*how)  # type: ignore[misc]
 
     def _plan(self) -> Plan:
         """Plan the query; one that names a key by its text, when a statement of that text was planned before."""
@@ -89,7 +93,8 @@ class SelectPlanner:
             case Merge():
                 return merge_groups.execute(self, plan, *how)
             case Gather():
-                return gather.execute(self, plan, *how)
+                alias = coordinator.coordinator_for(self)
+                return gather.execute(self, plan, *how) if alias is None else coordinator.run(self, alias, *how)
             case Refuse():
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")

@@ -9,12 +9,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from shardkit import conf
+from shardkit.management.coordinating import coordinate
 from shardkit.management.status import ClusterStatus, DatabaseStatus, cluster_status
 from shardkit.management.tabulating import counted, table
 
 
 class Command(BaseCommand):
-    """Shows the topology, the shard map and the state of every database."""
+    """Shows the topology, the shard map and the state of every database; or sets up the coordinator."""
 
     help = (
         "Shows every database of the cluster: its buckets, rows and missing migrations. "
@@ -23,12 +24,23 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take how much to count and how to report."""
+        parser.add_argument(
+            "action",
+            nargs="?",
+            choices=["coordinator"],
+            help="Creates or updates the tables of SHARDKIT['GATHER_COORDINATOR'], in place of showing anything.",
+        )
         parser.add_argument("--rows", action="store_true", help="Shows the rows of each model too.")
         parser.add_argument("--no-rows", action="store_false", dest="count_rows", help="Counts no rows: faster.")
         parser.add_argument("--json", action="store_true", dest="as_json", help="Writes all of it as JSON.")
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Ask, show, and tell the shell."""
+        if options["action"] == "coordinator":
+            made = coordinate()
+            databases = counted(len(made.databases), "database")
+            self.stdout.write(f"{made.alias} reads {counted(len(made.tables), 'table')} of {databases}.")
+            return
         status = cluster_status(count_rows=options["count_rows"], workers=conf.get_settings().migrate_workers)
         if options["as_json"]:
             self.stdout.write(json.dumps(status.as_dict(), indent=2))

@@ -52,7 +52,7 @@ def ids(raw: object, databases: dict[str, dict[str, Any]] | None = None, **more:
             "GATHER_BYTES": 1,
             "GATHER_CTE_ROWS": 0,
         },
-        {**SHARDKIT, "FANOUT_BUDGET": {"statements": 0, "action": "raise"}, "GATHER_COORDINATOR": "default"},
+        {**SHARDKIT, "FANOUT_BUDGET": {"statements": 0, "action": "raise"}},
         {**SHARDKIT, "FANOUT_BUDGET": None, "FANOUT_CAP": None, "FANOUT_DEADLINE": None, "GATHER_COORDINATOR": None},
     ],
 )
@@ -121,6 +121,8 @@ def test_what_cannot_be_understood_is_named_and_nothing_else_is_judged(raw, expe
         ({**SHARDKIT, "BUCKETS": 1}, ["E017"]),
         ({**SHARDKIT, "LOOKUP_CACHE": "memcached"}, ["E022"]),
         ({"SHARDS": {"eu": {"primary": "one", "replicas": ["copy"]}}, "PLACEMENT": {"blog": "copy"}}, ["E025"]),
+        ({**SHARDKIT, "GATHER_COORDINATOR": "nowhere"}, ["E027"]),
+        ({**SHARDKIT, "GATHER_COORDINATOR": "audit"}, ["E027"]),
     ],
 )
 def test_what_contradicts_the_databases_is_a_problem(raw, expected):
