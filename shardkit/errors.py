@@ -19,6 +19,9 @@
     ├── ShardUnavailable      a shard's database cannot be reached
     ├── ShardDeadlineExceeded some shards had not answered in time
     ├── GatherLimitExceeded   a query needs more rows in one place than the settings allow
+    ├── FanoutBudgetExceeded  a request sends more statements to shards than its budget allows
+    ├── CursorInvalid         a cursor is damaged, forged, or of another query
+    ├── OrderNotPageable      the order of a query is none that a cursor could go on from
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -41,7 +44,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import BadRequest, ImproperlyConfigured
+from django.core.paginator import InvalidPage
 from django.db import DataError, IntegrityError, NotSupportedError, OperationalError
 from django.db.transaction import TransactionManagementError
 
@@ -239,6 +243,39 @@ class GatherLimitExceeded(ShardkitError, OperationalError):
     def __init__(self, counts: str, limit: str, setting: str) -> None:
         super().__init__(counts, limit, setting)
         self.counts, self.limit, self.setting = counts, limit, setting
+
+
+class FanoutBudgetExceeded(ShardkitError, NotSupportedError):
+    """A request or a block of code sends more statements to shards than its budget allows."""
+
+    template = (
+        "The budget of {limit} statements to shards is exceeded: {statements} by now. The last are from {line}: {query}. "
+        "Let the query name the shard key, fetch the rows of a loop by one query, or set SHARDKIT['FANOUT_BUDGET'] higher."
+    )
+
+    def __init__(self, statements: int, limit: int, line: str, query: str) -> None:
+        super().__init__(statements, limit, line, query)
+        self.statements, self.limit, self.line, self.query = statements, limit, line, query
+
+
+class CursorInvalid(ShardkitError, InvalidPage, BadRequest):
+    """A cursor is damaged, forged, or of another query. Nobody caught it: Django answers 400."""
+
+    template = "This cursor is no cursor of {query}: {why}. Begin at the first page, which needs none."
+
+    def __init__(self, query: str, why: str) -> None:
+        super().__init__(query, why)
+        self.query, self.why = query, why
+
+
+class OrderNotPageable(ShardkitError, NotSupportedError):
+    """The rows of a query have no order that a cursor could go on from."""
+
+    template = "{query} cannot be paged through by a cursor: {why}. {remedy}"
+
+    def __init__(self, query: str, why: str, remedy: str) -> None:
+        super().__init__(query, why, remedy)
+        self.query, self.why, self.remedy = query, why, remedy
 
 
 class CrossShardQuery(ShardkitError, NotSupportedError):

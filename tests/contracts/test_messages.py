@@ -10,6 +10,7 @@ from inspect import signature
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.paginator import InvalidPage
 from django.db import DatabaseError
 from django.db.transaction import TransactionManagementError
 
@@ -29,6 +30,7 @@ ERRORS = sorted(
 KNOWN_CLASSES = (
     DatabaseError,
     ImproperlyConfigured,
+    InvalidPage,
     TransactionManagementError,
     LookupError,
     TypeError,
@@ -38,7 +40,8 @@ KNOWN_CLASSES = (
 REMEDIES = ("remedy", "hint")
 #: What tells somebody to do something.
 ADVICE = re.compile(
-    r"\b(set|use|leave|create|run|upgrade|restore|read|filter|ask|bring|name|give|repair|declares|shardkit knows)\b",
+    r"\b(set|use|leave|let|begin|create|run|upgrade|restore|read|filter|ask|bring|name|give|repair|declares)\b"
+    r"|\bshardkit knows\b",
     re.IGNORECASE,
 )
 #: Errors that only say a fact: a programming error, or a limit that is in the sentence.
