@@ -249,8 +249,9 @@ class FanoutBudgetExceeded(ShardkitError, NotSupportedError):
     """A request or a block of code sends more statements to shards than its budget allows."""
 
     template = (
-        "The budget of {limit} statements to shards is exceeded: {statements} by now. The last are from {line}: {query}. "
-        "Let the query name the shard key, fetch the rows of a loop by one query, or set SHARDKIT['FANOUT_BUDGET'] higher."
+        "The budget of {limit} statements to shards is exceeded: {statements} by now. The last are from {line}: "
+        "{query}. Let the query name the shard key, fetch the rows of a loop by one query, or set "
+        "SHARDKIT['FANOUT_BUDGET'] higher."
     )
 
     def __init__(self, statements: int, limit: int, line: str, query: str) -> None:

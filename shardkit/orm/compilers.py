@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
+from shardkit.budgets import spend
 from shardkit.orm import coordinator, gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
@@ -87,6 +88,7 @@ class SelectPlanner:
         return plan
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
+        spend(plan, self.query.model, "select")
         match plan:
             case Merge(recipe=Recipe.ROWS):
                 return merge_rows.execute(self, plan, *how)
