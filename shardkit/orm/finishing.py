@@ -1,0 +1,149 @@
+"""How does a statement of Django's run over partial rows in place of its tables?
+
+Django compiles it as always. Only what it groups by and its aggregates are written by other means: as the columns of
+the partial rows, and as what makes the whole of parts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db.models import Expression, Func
+from django.db.models.expressions import Col, RawSQL, Ref, Value
+from django.db.models.functions.mixins import FixDurationInputMixin
+from django.db.models.sql.query import Query
+
+from shardkit.orm.grouping import compiler_class, is_over_subquery, text_of, untouched
+from shardkit.orm.partials import RELATION, NotInParts, Partials, Piece
+from shardkit.vendors.aggregates.base import MEAN, Split
+
+if TYPE_CHECKING:
+    pass
+
+
+class ColumnOfParts(Expression):
+    """A column of the partial rows."""
+
+    def __init__(self, piece: Piece, output_field: Any) -> None:
+        super().__init__(output_field)
+        self.sql = column_of(piece)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        """Write its name."""
+        del compiler, connection
+        return self.sql, ()
+
+
+class Whole(FixDurationInputMixin, Func):
+    """What makes the whole of parts, in the casts that Django writes around an aggregate."""
+
+    template = "%(whole)s"
+    arity = 0
+
+
+def column_of(piece: Piece) -> str:
+    """Write the column of *piece*."""
+    return f"{RELATION}.{piece.name}"
+
+
+def finishing_compiler(compiler: Any, partials: Partials) -> Any:
+    """Return a compiler of the statement of *compiler* that reads the partial rows."""
+    kind = compiler_class(Finishing, untouched(compiler))
+    made = kind(compiler.query.clone(), compiler.connection, compiler.using, compiler.elide_empty)
+    made.partials = partials
+    return made
+
+
+class Finishing:
+    """Write a statement over partial rows (a mixin over a vendor's compiler)."""
+
+    if TYPE_CHECKING:
+        query: Any
+        where: Any
+        col_count: int
+
+    partials: Partials
+    #: Whether expressions are written as the original has them, to find them by that.
+    is_original = False
+
+    def as_sql(self, *args: Any, **options: Any) -> tuple[str, tuple[Any, ...]]:
+        """Write the statement."""
+        if not is_over_subquery(self.query):
+            return super().as_sql(*args, **options)  # type: ignore[misc, no-any-return]
+        columns: list[str] = []
+        params: list[Any] = []
+        for annotation in self.query.annotation_select.values():
+            sql, more = annotation.select_format(self, *self.compile(annotation))
+            columns.append(sql)
+            params += more
+        self.col_count = len(columns)
+        return f"SELECT {', '.join(columns)} FROM {_relation(self.partials)}", tuple(params)  # noqa: S608
+
+    def compile(self, node: Any) -> Any:
+        """Write *node*, in terms of the partial rows."""
+        if self.is_original or isinstance(node, (Ref, Value, ColumnOfParts, Whole)):
+            return super().compile(node)  # type: ignore[misc]
+        text = self._original(node)
+        if text in self.partials.finishes:
+            node = _finished(node, *self.partials.finishes[text])
+        elif text in self.partials.columns:
+            node = ColumnOfParts(self.partials.columns[text], None)
+        elif isinstance(node, (Col, RawSQL, Query)):
+            raise NotInParts(f"{text and text[0]} is neither grouped by nor aggregated")
+        return super().compile(node)  # type: ignore[misc]
+
+    def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
+        """Prepare the statement; its conditions were met by the rows that the partial rows stand for."""
+        found = super().pre_sql_setup(with_col_aliases)  # type: ignore[misc]
+        self.where = None
+        return found
+
+    def collapse_group_by(self, expressions: list[Any], having: Any) -> list[Any]:
+        """Keep all expressions: a column of partial rows decides no other."""
+        del having
+        return expressions
+
+    def get_from_clause(self) -> tuple[list[str], list[Any]]:
+        """Read the partial rows."""
+        return [_relation(self.partials)], []
+
+    def _original(self, node: Any) -> Any:
+        self.is_original = True
+        try:
+            return text_of(*super().compile(node))  # type: ignore[misc]
+        except (EmptyResultSet, FullResultSet):
+            return None
+        finally:
+            self.is_original = False
+
+
+def _finished(node: Any, pieces: list[Piece], split: Split | None) -> Any:
+    """Return the expression of an aggregate over partial rows."""
+    if split is None:
+        whole = node.copy()
+        whole.filter = None
+        whole.source_expressions = [ColumnOfParts(pieces[0], node.source_expressions[0].output_field)]
+        return whole
+    columns = [column_of(piece) for piece in pieces]
+    sql = split.finish.format(*columns, mean=_mean(pieces))
+    return Whole(whole=sql, output_field=node.output_field)
+
+
+def _mean(pieces: list[Piece]) -> str:
+    return f"{RELATION}.mean_of_{pieces[0].name}"
+
+
+def _relation(partials: Partials) -> str:
+    """Write the relation of the partial rows, with the means of their groups where they are needed."""
+    over = ", ".join(column_of(piece) for piece in partials.pieces.keys)
+    window = f"OVER ({f'PARTITION BY {over}' if over else ''})"
+    means = []
+    for pieces, split in partials.finishes.values():
+        if split is not None and MEAN in split.finish:
+            count, mean = (column_of(piece) for piece in pieces[:2])
+            name = _mean(pieces).removeprefix(f"{RELATION}.")
+            means.append(f"SUM({count} * {mean}) {window} / NULLIF(SUM({count}) {window}, 0) AS {name}")
+    if not means:
+        return RELATION
+    return f"(SELECT {RELATION}.*, {', '.join(means)} FROM {RELATION}) {RELATION}"  # noqa: S608 - names of ours

@@ -1,0 +1,181 @@
+"""What does SQLite make of parts?
+
+Django's STDDEV and VAR are functions of Python's here, whose sums are exact. So are the sums of these parts, and the
+whole has all digits of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from statistics import StatisticsError
+from typing import Any, ClassVar, Final, cast
+from weakref import WeakKeyDictionary
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Aggregate, Field
+from django.db.models.expressions import Col
+from django.db.models.functions import Cast, Collate
+
+from shardkit.vendors.aggregates.base import Aggregates, Described, Split, over
+
+#: Bits of a float, and two more by which the last one is rounded.
+_PRECISION: Final = 55
+
+
+class MomentsOf(Aggregate):
+    """The count, the sum and the sum of squares, as text and exact."""
+
+    function = "SHARDKIT_MOMENTS"
+    output_field = Field()
+
+
+class SQLiteAggregates(Aggregates):
+    """What SQLite makes of parts."""
+
+    count: ClassVar[str] = "COALESCE(SUM({0}), 0)"
+
+    def depends_on_type(self, node: Any) -> bool:
+        """Its values have types, and its columns collations."""
+        del node
+        return True
+
+    def describing(self, count: int) -> tuple[str, str] | None:
+        """Ask nothing: no function tells a collation."""
+        del count
+        return None
+
+    def described(self, expressions: Sequence[Any], cursor: Any) -> list[Described]:
+        """Read the collations from the declarations."""
+        del cursor
+        return [Described(self.type_of(expression), _collation(expression)) for expression in expressions]
+
+    def type_of(self, expression: Any) -> str | None:
+        """Return the type whose affinity a column keeps, also through a collation."""
+        match expression:
+            case Col():
+                kind: str | None = expression.target.cast_db_type(self.connection)
+                return kind
+            case Collate():
+                return self.type_of(expression.source_expressions[0])
+            case Cast():
+                return expression.output_field.cast_db_type(self.connection)
+            case _:
+                return None
+
+    def prepare(self, connection: BaseDatabaseWrapper) -> None:
+        """Register the functions, once: they cannot be replaced while a statement runs."""
+        connection.ensure_connection()
+        driver: Any = connection.connection
+        if _PREPARED.get(connection) is driver:
+            return
+        driver.create_aggregate("SHARDKIT_MOMENTS", 1, _Moments)
+        for name, finish in _FINISHES.items():
+            driver.create_aggregate(f"SHARDKIT_{name}", 1, finish)
+        _PREPARED[connection] = driver
+
+    def _average(self, node: Any, argument: Described) -> Split:
+        whole = super()._average(node, argument)
+        return Split(whole.parts, "CAST(SUM({0}) AS REAL) / NULLIF(SUM({1}), 0)")
+
+    def _spread(self, node: Any, argument: Described) -> Split:
+        del argument
+        return Split((over(node, MomentsOf),), f"SHARDKIT_{node.function}({{0}})")
+
+
+#: The driver's connection that has the functions, by Django's.
+_PREPARED: WeakKeyDictionary[BaseDatabaseWrapper, Any] = WeakKeyDictionary()
+
+
+def _collation(expression: Any) -> str | None:
+    """Return the collation by which values of *expression* compare: what it says itself, else its column's."""
+    found = _explicit(expression)
+    if found is not None:
+        return found
+    match expression:
+        case Col():
+            return getattr(expression.target, "db_collation", None)
+        case Cast():
+            return _collation(expression.source_expressions[0])
+        case _:
+            return None
+
+
+def _explicit(expression: Any) -> str | None:
+    if isinstance(expression, Collate):
+        return str(cast("Any", expression).collation)
+    inside: list[Any] = getattr(expression, "get_source_expressions", list)()
+    return next((name for part in inside if part is not None and (name := _explicit(part))), None)
+
+
+class _Moments:
+    """Count, sum and sum of squares of numbers, in exact fractions."""
+
+    def __init__(self) -> None:
+        self.count, self.sum, self.squares = 0, Fraction(), Fraction()
+        self.is_whole = True
+
+    def step(self, value: Any) -> None:
+        """Take in a *value*; what Python's statistics do not take, NULL too, is an error here as there."""
+        number = Fraction(*value.as_integer_ratio())
+        self.count += 1
+        self.sum += number
+        self.squares += number * number
+        self.is_whole = self.is_whole and isinstance(value, int)
+
+    def finalize(self) -> str:
+        """Write the sums as text."""
+        return json.dumps([self.count, str(self.sum), str(self.squares), self.is_whole])
+
+
+class _Finish:
+    """A variance or its root, from the moments of parts."""
+
+    is_sample: ClassVar[bool]
+    is_root: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self.count, self.sum, self.squares = 0, Fraction(), Fraction()
+        self.is_whole = True
+
+    def step(self, text: str | None) -> None:
+        """Add the moments of one part, which is NULL where it has no rows."""
+        if text is None:
+            return
+        count, total, squares, is_whole = json.loads(text)
+        self.count += count
+        self.sum += Fraction(total)
+        self.squares += Fraction(squares)
+        self.is_whole = self.is_whole and is_whole
+
+    def finalize(self) -> float | None:
+        """Divide as Python's statistics do."""
+        if not self.count:
+            return None
+        if self.is_sample and self.count == 1:
+            raise StatisticsError("a sample variance requires at least two data points")
+        distances = (self.count * self.squares - self.sum * self.sum) / self.count
+        variance = distances / (self.count - self.is_sample)
+        if self.is_root:
+            return _root(variance)
+        return int(variance) if self.is_whole and variance.denominator == 1 else float(variance)
+
+
+_FINISHES: Final = {
+    f"{name}_{kind}": type(name, (_Finish,), {"is_root": name == "STDDEV", "is_sample": kind == "SAMP"})
+    for name in ("STDDEV", "VAR")
+    for kind in ("POP", "SAMP")
+}
+
+
+def _root(square: Fraction) -> float:
+    """Return the square root, rounded correctly."""
+    numerator, denominator = square.numerator, square.denominator
+    shift = max(0, 2 * _PRECISION - numerator.bit_length() + denominator.bit_length())
+    shift += shift % 2
+    whole = math.isqrt((numerator << shift) // denominator)
+    if whole * whole * denominator != numerator << shift:
+        whole |= 1  # what is left, so that a tie is none
+    return float(Fraction(whole, 1 << shift // 2))
