@@ -1,56 +1,140 @@
-"""How do the rows of several shards become one database's rows?"""
+"""How do the rows of several shards become one database's rows?
+
+Each shard sorts its own, and sends as many as could be wanted, with what they are sorted by. The merge puts them in the
+order that one database would give them, cuts off what was added, and hands them out in runs of one shard each.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
 
-from shardkit.orm._django import SINGLE
+from django.db import connections
+
+from shardkit.merge.blocks import between, concatenated, merged
+from shardkit.merge.errors import OrderUnknown, Uncertain
+from shardkit.merge.terms import Term, positions_in_order
+from shardkit.orm import gather
+from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, SINGLE
 from shardkit.orm.aliases import tag
-from shardkit.orm.parts import open_parts
+from shardkit.orm.parts import Twin, are_alike, close, open_parts
 from shardkit.orm.planning import refuse
+from shardkit.orm.sort_columns import sort_terms, sorting
 from shardkit.routing.narrowing import Narrowing
-from shardkit.routing.plan import Merge
+from shardkit.routing.plan import Gather, Merge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-    from shardkit.orm.parts import Part
+    from shardkit.merge.blocks import Run
+    from shardkit.topology.names import Alias
+
+#: From so many rows on that are read to be skipped, they are not held all at once.
+_DEEP: Final = 2000
 
 
 def execute(compiler: Any, plan: Merge, result_type: str, chunked_fetch: bool, chunk_size: int) -> Any:  # noqa: FBT001
     """Run the statement of *compiler* on the shards of *plan*, and answer as Django's own method does."""
-    reason = _why_not(compiler)
-    if reason is not None:
-        compiler.as_sql()
-        refuse(Merge(plan.aliases, f"{reason} and {plan.why}"), compiler.query.model, "reading")
-    queries = Narrowing(compiler.query)
-    parts = open_parts(
-        ((alias, queries.on(alias).get_compiler(alias, elide_empty=compiler.elide_empty)) for alias in plan.aliases),
-        chunked_fetch=chunked_fetch,
-        chunk_size=chunk_size,
-    )
-    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-        setattr(compiler, name, getattr(parts[0].compiler, name, None))
-    if result_type == SINGLE:
-        rows = [row for part in parts for row in list(part.rows())[:1]]
-        return rows[0] if rows else None
-    return _chunks(compiler, parts)
+    is_deep = compiler.query.low_mark >= _DEEP
+    chunk = max(chunk_size, _DEEP) if is_deep else chunk_size if chunked_fetch else None
+    try:
+        try:
+            rows = _Rows(compiler, plan, chunk, careful=False)
+        except Uncertain:
+            rows = _Rows(compiler, plan, chunk, careful=True)
+        if result_type == SINGLE:
+            return rows.first()
+        return rows.handed_out() if chunked_fetch else rows.at_hand()
+    except OrderUnknown as unknown:
+        found = Gather(plan.aliases, f"{unknown} and {plan.why}")
+        return gather.execute(compiler, found, result_type, chunked_fetch, chunk_size)
 
 
-def _why_not(compiler: Any) -> str | None:
-    query = compiler.query
-    if query.low_mark > 0:
-        return "it has an offset"
-    setup = query.clone().get_compiler(connection=compiler.connection, elide_empty=compiler.elide_empty)
-    _, order_by, _ = setup.pre_sql_setup()
-    return "it orders rows" if order_by else None
+class _Rows:
+    """The rows of one SELECT on several shards, read in chunks of so many, or each shard's at once."""
 
+    def __init__(self, compiler: Any, plan: Merge, chunk: int | None, *, careful: bool) -> None:
+        self.compiler, self.plan, self.chunk = compiler, plan, chunk
+        self.query = compiler.query
+        self.parts = open_parts(
+            self._compilers(careful=careful),
+            chunked_fetch=chunk is not None,
+            chunk_size=chunk or GET_ITERATOR_CHUNK_SIZE,
+            one_by_one=self.query.select_for_update,
+        )
+        shape = self.parts[0].compiler
+        for name in ("select", "klass_info", "annotation_col_map", "col_count"):
+            setattr(compiler, name, getattr(shape, name, None))
+        self.width = getattr(shape, "width", None)
+        try:
+            self.terms: list[Term] = list(sort_terms(shape, self.parts[0].types())) if len(self.parts) > 1 else []
+        except BaseException:
+            close(self.parts)
+            raise
 
-def _chunks(compiler: Any, parts: list[Part]) -> Iterator[Any]:
-    """Yield the shards' chunks of rows until the limit of the query is reached, each tagged with its shard."""
-    left: int | None = compiler.query.high_mark
-    for part in parts:
-        for chunk in part.chunks():
-            tag(compiler.using, part.alias)
-            yield chunk if left is None else chunk[:left]
-            left = None if left is None else left - len(chunk[:left])
+    def first(self) -> Any:
+        """Return the first row, None if there is none."""
+        with closing(self.runs()) as runs:
+            for _, rows in runs:
+                return rows[0]
+        return None
+
+    def at_hand(self) -> Iterator[list[Any]]:
+        """Return all rows, read to the last one before the caller asks the database anything else."""
+        runs = list(self.runs())
+        if not self.query.default_cols:  # no instances are made of them that would live somewhere
+            return iter([[row for _, rows in runs for row in rows]])
+        return self._tagged(iter(runs))
+
+    def handed_out(self) -> Iterator[list[Any]]:
+        """Return rows as they are read."""
+        return self._tagged(self.runs())
+
+    def runs(self) -> Generator[Run]:
+        """Yield the rows in their order, as wide as Django expects them, in runs of one shard each."""
+        try:
+            for number, rows in between(self._merged(), *self._limits()):
+                yield number, [row[: self.width] for row in rows] if self.width else rows
+        finally:
+            close(self.parts)
+
+    def _tagged(self, runs: Iterator[Run]) -> Iterator[list[Any]]:
+        """Yield the rows of *runs*, saying of each where it is from before it goes out."""
+        aliases = [part.alias for part in self.parts]
+        try:
+            for number, rows in runs:
+                tag(self.compiler.using, aliases[number])
+                yield rows
+        except OrderUnknown as unknown:
+            refuse(Merge(self.plan.aliases, f"{unknown} and {self.plan.why}"), self.query.model, "reading")
+
+    def _merged(self) -> Iterator[Run]:
+        streams = [part.whole() if self.chunk is None else part.chunks() for part in self.parts]
+        if not self.terms:
+            return concatenated(streams)
+        least = 1 if self.chunk is None else max(self.chunk // 2, 1)
+        return merged(streams, lambda rows: positions_in_order(rows, self.terms), least=least)
+
+    def _limits(self) -> tuple[int, int | None]:
+        """Return which rows to hand out; all lines of an EXPLAIN, of which each shard has its own."""
+        return (0, None) if self.query.explain_info else (self.query.low_mark, self.query.high_mark)
+
+    def _compilers(self, *, careful: bool) -> Iterator[tuple[Alias, Any]]:
+        """Yield a compiler for each shard; where the statement is the same, it is compiled once."""
+        queries = Narrowing(self.query)
+        shared: Any = None
+        for alias in self.plan.aliases:
+            connection = connections[alias]
+            if shared is not None and not queries.shares and are_alike(connection, shared.connection):
+                yield alias, Twin(shared, connection)
+                continue
+            query = queries.on(alias)
+            if query.explain_info:
+                yield alias, query.get_compiler(alias, elide_empty=self.compiler.elide_empty)
+                continue
+            query.low_mark = 0  # what is skipped is only known after the merge
+            shared = sorting(connection.ops.compiler(query.compiler))(
+                query, connection, alias, self.compiler.elide_empty
+            )
+            shared.careful = careful
+            yield alias, shared

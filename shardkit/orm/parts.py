@@ -17,7 +17,7 @@ from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE
 from shardkit.routing.transactions import join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from shardkit.topology.names import Alias
 
@@ -32,11 +32,21 @@ class Part:
     cursor: Any
     chunk_size: int = GET_ITERATOR_CHUNK_SIZE
 
+    def types(self) -> Sequence[Any] | None:
+        """List the driver's types of the columns; None while it knows them not yet."""
+        return None if self.cursor.description is None else [column[1] for column in self.cursor.description]
+
     def chunks(self) -> Iterator[list[Any]]:
         """Yield the rows in lists, and close the cursor after the last one."""
         with closing(self.cursor):
             while rows := self._fetched():
                 yield rows
+
+    def whole(self) -> Iterator[list[Any]]:
+        """Yield all rows in one list."""
+        with closing(self.cursor), self.cursor.db.wrap_database_errors:
+            rows = list(self.cursor.fetchall())
+        yield rows
 
     def rows(self) -> Iterator[Any]:
         """Yield the rows, fetching a chunk at a time."""
@@ -45,17 +55,49 @@ class Part:
 
     def _fetched(self) -> list[Any]:
         with self.cursor.db.wrap_database_errors:
-            fetched: list[Any] = self.cursor.fetchmany(self.chunk_size)
-        return fetched
+            return list(self.cursor.fetchmany(self.chunk_size))
+
+
+@dataclass(slots=True)
+class Twin:
+    """The compiler of a statement that another connection runs too, with the same text and parameters."""
+
+    original: Any
+    connection: Any
+
+    def as_sql(self) -> tuple[str, Any]:
+        """Return what the original was compiled to."""
+        if self.original.compiled is None:
+            raise EmptyResultSet
+        statement: tuple[str, Any] = self.original.compiled
+        return statement
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
+
+
+def are_alike(one: Any, other: Any) -> bool:
+    """Say whether the two connections get the same SQL for the same query."""
+    return (
+        type(one) is type(other)
+        and one.timezone_name == other.timezone_name
+        and one.settings_dict["OPTIONS"] == other.settings_dict["OPTIONS"]
+        and one.get_database_version() == other.get_database_version()
+    )
 
 
 def open_parts(
-    compilers: Iterable[tuple[Alias, Any]], *, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
+    compilers: Iterable[tuple[Alias, Any]],
+    *,
+    chunked_fetch: bool = False,
+    chunk_size: int = GET_ITERATOR_CHUNK_SIZE,
+    one_by_one: bool = False,
 ) -> list[Part]:
     """Run the statement of each compiler on its shard, all at the same time.
 
     A statement that can match nothing is left out, and if that leaves none, `EmptyResultSet` is raised. Without
-    *chunked_fetch* the driver may hold all rows of a shard.
+    *chunked_fetch* the driver may hold all rows of a shard. What locks rows runs *one_by_one*, so that two callers
+    lock them in the same order and neither waits for the other.
     """
     parts: list[Part] = []
     jobs: list[Job] = []
@@ -70,7 +112,8 @@ def open_parts(
             cursor = connection.chunked_cursor() if chunked_fetch else connection.cursor()
             parts.append(Part(alias, compiler, cursor, chunk_size))
             jobs.append(Job(alias, cursor, sql, params))
-        run(jobs)
+        for together in [[job] for job in jobs] if one_by_one else [jobs]:
+            run(together)
     except BaseException:
         close(parts)
         raise

@@ -1,0 +1,66 @@
+"""How do MariaDB and MySQL sort?
+
+Numbers and times as Python does. Text by a collation: short columns by the sort key that the server makes of them,
+anything else by its text, which the server ranks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from shardkit.merge.errors import OrderUnknown
+from shardkit.merge.keys import as_bytes, as_they_are, ranked
+from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
+
+# Collations that pad compare as if all texts were equally long. Those that do not must not be padded.
+_WEIGHT: Final = (
+    "IF(LOCATE('nopad', COLLATION({sql})) + LOCATE('_0900_', COLLATION({sql})), "
+    "WEIGHT_STRING({sql}), WEIGHT_STRING({sql} AS CHAR({width})))"
+)
+_COLLATION: Final = "COLLATION({sql})"
+#: Longer texts travel as they are: a padded sort key has at least two bytes for each character that a column may hold.
+_LONGEST_WEIGHED: Final = 255
+_RANK_SQL: Final = (
+    "SELECT DENSE_RANK() OVER (ORDER BY {value}) FROM "
+    "JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, v LONGTEXT PATH '$')) AS given ORDER BY n"
+)
+_DASHED: Final = 36
+
+
+class MySQLOrdering(Ordering):
+    """The order of MariaDB and MySQL."""
+
+    nulls_are_largest: ClassVar[bool] = False
+
+    def probes(self, what: Sorted) -> tuple[str, ...]:
+        """Ask for the expression, or for its sort key, or for its collation too."""
+        if what.kind is not Kind.TEXT:
+            return (ITSELF,)
+        if what.width is not None and what.width <= _LONGEST_WEIGHED:
+            return (_WEIGHT.replace("{width}", str(max(what.width, 1))),)
+        return (ITSELF, _COLLATION)
+
+    def keys(self, what: Sorted, columns: Sequence[list[Any]]) -> list[Any]:
+        """Return values that Python compares alike, or the server's ranks."""
+        values = columns[0]
+        types = set(map(type, values)) - {type(None)}
+        if str not in types:
+            return as_bytes(values) if bytes in types else as_they_are(values)
+        if what.kind is Kind.UUID:
+            return self._uuids(values)
+        if what.kind is not Kind.TEXT:
+            raise OrderUnknown("text turned up where the model says none")
+        collation = next(str(name) for name in columns[1] if name is not None)
+        value = f"CONVERT(v USING {collation.partition('_')[0]}) COLLATE {collation}"
+        return self._ranked(values, value)
+
+    def _uuids(self, values: list[Any]) -> list[Any]:
+        """Compare 32 digits as text. A column of MariaDB's own type compares other segments first."""
+        lengths = {len(value) for value in values if value is not None}
+        return self._ranked(values, "CAST(v AS UUID)") if _DASHED in lengths else values
+
+    def _ranked(self, values: list[Any], value: str) -> list[Any]:
+        sql = _RANK_SQL.replace("{value}", value)
+        return ranked(values, lambda distinct: self.ranks(sql, [json.dumps(distinct, ensure_ascii=False)]))

@@ -1,0 +1,218 @@
+"""How does a shard's statement hand out what its rows are sorted by?
+
+By columns behind those that Django selects, which are cut off again before a row leaves. What is selected anyway is
+not selected twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from django.db.models.expressions import Col, ColPairs, OrderBy, Ref
+
+from shardkit.merge.errors import OrderUnknown
+from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
+from shardkit.merge.registry import ordering_of
+from shardkit.merge.terms import Term
+from shardkit.orm.sort_kinds import kind_of_sort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SortTerm:
+    """One term of the ORDER BY of a statement, and the columns that decide it."""
+
+    what: Sorted
+    positions: tuple[int, ...]
+    order: OrderBy
+
+    def nulls_first(self, ordering: Ordering) -> bool:
+        """Say where NULL goes, by the statement or else by the database."""
+        if self.order.nulls_first or self.order.nulls_last:
+            return bool(self.order.nulls_first)
+        return ordering.nulls_are_largest is bool(self.order.descending)
+
+    def resolved(self, ordering: Ordering) -> Term:
+        """Return the term as the merge takes it."""
+        return Term(
+            self.positions,
+            bool(self.order.descending),
+            self.nulls_first(ordering),
+            lambda columns: ordering.keys(self.what, columns),
+        )
+
+
+class SortColumns:
+    """Select what the rows are sorted by (a mixin over a vendor's `SQLCompiler`)."""
+
+    if TYPE_CHECKING:
+        query: Any
+        connection: Any
+        select: Any
+        compile: Any
+        qualify: Any
+        _meta_ordering: Any
+
+    #: Whether to trust no model about the types of what is sorted by.
+    careful = False
+    #: The terms of the ORDER BY, once the statement is compiled; none if its rows have no order.
+    terms: tuple[SortTerm, ...] = ()
+    #: How many columns of a row are Django's, if there are others.
+    width: int | None = None
+    #: The statement, once it is compiled; none if it can match nothing.
+    compiled: tuple[str, Any] | None = None
+
+    def as_sql(self, *args: Any, **options: Any) -> tuple[str, Any]:
+        """Compile the statement and remember it, for other shards that run the same."""
+        self.compiled = super().as_sql(*args, **options)  # type: ignore[misc]
+        return self.compiled
+
+    def get_extra_select(self, order_by: Any, select: Any) -> list[Any]:
+        """Select what Django selects for SELECT DISTINCT, and then what decides the order."""
+        extra: list[Any] = list(super().get_extra_select(order_by, select))  # type: ignore[misc]
+        self.terms = ()
+        self.width = _width(select) if extra else None
+        # A grouped statement loses the order of its model's Meta, and one with a filtered window is wrapped later.
+        if self.qualify or (self.query.group_by is not None and self._meta_ordering):
+            return extra
+        columns = _Columns([*select, *extra])
+        terms = []
+        for number, (order, (_, params, is_ref)) in enumerate(order_by):
+            term = self._term(order, columns)
+            terms.append(term)
+            if self._is_costly(term):
+                order_by[number] = (order, (_by_ordinal(term), type(params)(), is_ref))
+        self.terms = tuple(terms)
+        if columns.added:
+            self.width = _width(select)
+        return [*extra, *columns.added]
+
+    def get_qualify_sql(self) -> tuple[list[str], list[Any]]:
+        """Select what decides the order around the subquery whose window functions are filtered by."""
+        orders: list[OrderBy] = []
+        self.compile = self._noting(orders)
+        try:
+            result, params = super().get_qualify_sql()  # type: ignore[misc]
+        finally:
+            del self.compile
+        columns = _Columns(self.select)
+        self.terms = tuple(self._term(order, columns) for order in orders)
+        if columns.added:
+            self.width = _width(self.select)
+        added = "".join(f", {sql}" for _, (sql, _), _ in columns.added)
+        if result[0] == "SELECT":
+            result[1] += added
+        else:
+            result[0] = result[0].replace("*", f"*{added}", 1)
+        return result, params
+
+    def _noting(self, orders: list[OrderBy]) -> Any:
+        """Return `compile`, noting the terms of the ORDER BY that follows the condition on window functions."""
+        compile_node = self.compile
+
+        def compiling(node: Any) -> Any:
+            if isinstance(node, OrderBy):
+                orders.append(node)
+            elif node is self.qualify:
+                orders.clear()
+            return compile_node(node)
+
+        return compiling
+
+    def _term(self, order: Any, columns: _Columns) -> SortTerm:
+        expression = order.expression
+        if type(order) is not OrderBy or isinstance(expression, ColPairs):
+            raise OrderUnknown(f"{type(order).__name__} sorts in a way of its own")
+        ordering = ordering_of(self.connection)
+        what = Sorted(Kind.UNKNOWN) if self.careful else kind_of_sort(expression, self.connection)
+        probes = ordering.probes(what)
+        if self.query.distinct and not ordering.keeps_distinct(what):
+            raise OrderUnknown("the text of what it sorts by makes other rows distinct")
+        source = getattr(expression, "source", expression)
+        selected = expression.ordinal - 1 if hasattr(expression, "ordinal") else columns.named(expression)
+        sql, params = self._sorted_sql(expression, source)
+        positions = [
+            selected
+            if selected is not None and probe == ITSELF
+            else columns.position(source, probe.replace(ITSELF, sql), tuple(params) * probe.count(ITSELF))
+            for probe in probes
+        ]
+        return SortTerm(what, tuple(positions), order)
+
+    def _is_costly(self, term: SortTerm) -> bool:
+        """Say whether to sort by a selected value, where the expression would be evaluated again or otherwise."""
+        order = term.order
+        modified = order.nulls_first or order.nulls_last
+        return (
+            not isinstance(order.expression, (Col, Ref))
+            and ordering_of(self.connection).probes(term.what)[0] == ITSELF
+            and not (modified and not self.connection.features.supports_order_by_nulls_modifier)
+        )
+
+    def _sorted_sql(self, expression: Any, source: Any) -> tuple[str, Any]:
+        if self.qualify:
+            return self.connection.ops.quote_name(expression.refs), ()
+        found: tuple[str, Any] = self.compile(source)
+        return found
+
+
+class _Columns:
+    """The columns of a statement, by their SQL."""
+
+    def __init__(self, selected: list[Any]) -> None:
+        self.added: list[tuple[Any, tuple[str, tuple[Any, ...]], None]] = []
+        self._names: dict[str, int] = {}
+        self._positions: dict[tuple[str, tuple[Any, ...]], int] = {}
+        self._end = 0
+        for expression, (sql, params), alias in selected:
+            if alias:
+                self._names[alias] = self._end
+            if not isinstance(expression, ColPairs):
+                self._positions.setdefault((sql, _hashable(params)), self._end)
+            self._end += _width([(expression,)])
+
+    def named(self, expression: Any) -> int | None:
+        """Return where the column is that *expression* refers to by name, if it does."""
+        return self._names.get(str(getattr(expression, "refs", ""))) if isinstance(expression, Ref) else None
+
+    def position(self, source: Any, sql: str, params: tuple[Any, ...]) -> int:
+        """Return where the column *sql* is, and add it if it is nowhere."""
+        key = (sql, _hashable(params))
+        if key not in self._positions:
+            self.added.append((source, (sql, params), None))
+            self._positions[key] = self._end
+            self._end += 1
+        return self._positions[key]
+
+
+def _by_ordinal(term: SortTerm) -> str:
+    direction = "DESC" if term.order.descending else "ASC"
+    nulls = " NULLS FIRST" if term.order.nulls_first else " NULLS LAST" if term.order.nulls_last else ""
+    return f"{term.positions[0] + 1} {direction}{nulls}"
+
+
+def _hashable(params: Any) -> tuple[Any, ...]:
+    """Return *params* with their types: 1 and True are different SQL."""
+    return tuple(repr((type(param), param)) for param in params)
+
+
+def _width(select: Any) -> int:
+    return sum(len(entry[0]) if isinstance(entry[0], ColPairs) else 1 for entry in select)
+
+
+@cache
+def sorting(base: Any) -> type[Any]:
+    """Return *base*, a vendor's compiler of SELECT, with the columns that its rows are sorted by."""
+    return type(base.__name__, (SortColumns, base), {})
+
+
+def sort_terms(compiler: Any, types: Sequence[Any] | None) -> Iterator[Term]:
+    """Yield the terms of a compiled statement whose columns have the driver's *types*, as far as it knows them."""
+    ordering = ordering_of(compiler.connection)
+    for term in getattr(compiler, "terms", ()):
+        ordering.check(term.what, [None if types is None else types[position] for position in term.positions])
+        yield term.resolved(ordering)

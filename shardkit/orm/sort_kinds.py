@@ -1,0 +1,70 @@
+"""What kind of values does an expression sort by, as far as Django knows?"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models.expressions import Col, RawSQL, Ref
+from django.db.models.functions import Cast, Collate
+
+from shardkit.merge.ordering import Kind, Sorted
+from shardkit.routing.expressions import walk
+
+#: Fields by what they hold, the more special ones first.
+_KINDS: Final[tuple[tuple[tuple[type[models.Field[Any, Any]], ...], Kind], ...]] = (
+    ((models.BooleanField,), Kind.BOOLEAN),
+    ((models.IntegerField, models.FloatField, models.DecimalField), Kind.NUMBER),
+    ((models.DateField, models.TimeField), Kind.TIME),
+    ((models.DurationField,), Kind.DURATION),
+    ((models.UUIDField,), Kind.UUID),
+    ((models.BinaryField,), Kind.BYTES),
+    ((models.CharField, models.TextField, models.FileField, models.FilePathField), Kind.TEXT),
+)
+#: What may turn out to be text.
+_MAYBE_TEXT: Final = frozenset({Kind.TEXT, Kind.UNKNOWN})
+#: Whose `db_type()` is known to fit the kind.
+_TRUSTED: Final = ("django.", "shardkit.")
+
+
+def kind_of_sort(expression: Any, connection: Any) -> Sorted:
+    """Say what is known of *expression*, before any row is read."""
+    found: Any = getattr(expression, "source", expression) if isinstance(expression, Ref) else expression
+    field = _field(found)
+    kind = Kind.UNKNOWN if field is None else _kind(field)
+    if kind not in _MAYBE_TEXT:
+        return Sorted(kind)
+    collations = {str(getattr(node, "collation", "")) for node in walk(found) if isinstance(node, Collate)}
+    return Sorted(
+        kind,
+        width=field.max_length if kind is Kind.TEXT and isinstance(found, Col) else None,
+        collation=next(iter(collations), None) or _declared(found, connection),
+        is_plain=len(collations) <= 1 and not isinstance(found, RawSQL),
+    )
+
+
+def _field(expression: Any) -> Any:
+    """Return the field that *expression* gives values of; a foreign key gives those of what it points at."""
+    try:
+        field = expression.output_field
+    except (AttributeError, FieldError):
+        return None
+    while getattr(field, "target_field", None) is not None and field.remote_field is not None:
+        field = field.target_field
+    return field
+
+
+def _kind(field: Any) -> Kind:
+    if not str(type(field).db_type.__module__).startswith(_TRUSTED):
+        return Kind.UNKNOWN
+    return next((kind for fields, kind in _KINDS if isinstance(field, fields)), Kind.UNKNOWN)
+
+
+def _declared(expression: Any, connection: Any) -> str:
+    """Name the collation that the column was declared with which *expression* is; a function has none of its own."""
+    while isinstance(expression, Cast):  # that of its column, as SQLite sees it
+        (expression,) = expression.get_source_expressions()
+    if isinstance(expression, Col):
+        return str(expression.target.db_parameters(connection).get("collation") or "")
+    return ""
