@@ -1,17 +1,141 @@
-"""How is a statement answered that has to see rows of several databases side by side?"""
+"""How is a statement answered that has to see rows of several databases side by side?
+
+Rows of the sharded tables that it reads are brought to the logical database, where they shadow those tables under the
+same names, and Django's own statement runs there, unmodified. What it selects is what one database would select.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from shardkit.orm.planning import refuse
+from shardkit.orm.aliases import tag
+from shardkit.orm.gather_push import levels_of, occurrences_in
+from shardkit.orm.gather_semi import narrow
+from shardkit.orm.gather_sources import sources
+from shardkit.orm.gather_tables import Statement, column_of, fields_of, require_shadowable
+from shardkit.orm.planning import refuse, select_of
+from shardkit.routing.plan import Gather
+from shardkit.routing.transactions import join
+from shardkit.shadows import Budget, Shadow, shadowed
 
 if TYPE_CHECKING:
-    from shardkit.routing.plan import Gather
+    from collections.abc import Iterator
+
+    from shardkit.routing.registry import ModelPlacement
 
 
 def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, chunk_size: int) -> Any:  # noqa: FBT001
-    """Run the statement of *compiler* over the gathered rows, and answer as Django's own method does."""
-    del result_type, chunked_fetch, chunk_size
-    compiler.as_sql()
-    refuse(plan, compiler.query.model, "reading")
+    """Run the statement of *compiler* over the gathered rows, and answer as Django's own method does.
+
+    All rows of the answer are read before the gathered ones are given up.
+    """
+    del chunked_fetch
+    query, connection = compiler.query, compiler.connection
+    _require_readable(query, plan)
+    original = _original(import_module(connection.ops.compiler_module), query.compiler)(
+        _as_combined(query), connection, compiler.using, compiler.elide_empty
+    )
+    shadows = shadows_for(original, plan)
+    for alias in dict.fromkeys(source.alias for shadow in shadows for source in shadow.sources):
+        join(alias)
+    with shadowed(connection, shadows, Budget.from_settings()) as found:
+        original.shadows = found
+        with found.transport.unprepared():
+            result = original.execute_sql(result_type, chunk_size=chunk_size)
+    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
+        setattr(compiler, name, getattr(original, name, None))
+    tag(compiler.using, None)
+    return result
+
+
+def shadows_for(original: Any, plan: Gather) -> list[Shadow]:
+    """Return the shadows that the statement of *original* needs of the sharded tables that it reads."""
+    statement = _statement(original)
+    narrow(statement.occurrences, statement.connection)
+    placements = statement.sharded()
+    for placement in placements:
+        require_shadowable(placement, statement.connection, plan.why)
+    return [_shadow(statement, placement) for placement in placements]
+
+
+def _shadow(statement: Statement, placement: ModelPlacement) -> Shadow:
+    table, key = placement.model._meta.db_table, placement.model._meta.pk
+    fields = statement.needed(table, fields_of(table, placement, statement.select))
+    names = [str(field.column) for field in fields]
+    return Shadow(
+        table,
+        tuple(column_of(field, statement.connection) for field in fields),
+        tuple(sources(placement, names, statement.known(table))),
+        key.column if key.column in names else None,
+    )
+
+
+def _statement(original: Any) -> Statement:
+    select = select_of(original)
+    occurrences = tuple(one for level in levels_of(select) for one in occurrences_in(level))
+    sql, _ = original.as_sql()
+    return Statement(select, original.connection, sql, occurrences)
+
+
+def _as_combined(query: Any) -> Any:
+    """Let the parts of a combination select what the whole does, as Django does when it compiles them."""
+    if not query.combinator or query.selected is None:
+        return query
+    copied = query.clone()
+    for part in copied.combined_queries:  # which are copies too
+        if part.selected is None:
+            part.set_values(query.selected)
+    return copied
+
+
+def _require_readable(query: Any, plan: Gather) -> None:
+    if query.select_for_update:
+        _refuse(query, plan, "select_for_update() cannot lock rows that were gathered")
+    if query.explain_info:
+        _refuse(query, plan, "a gather has no plan of one database to explain")
+
+
+def _refuse(query: Any, plan: Gather, reason: str) -> NoReturn:
+    refuse(Gather(plan.aliases, f"{reason}, and {plan.why}"), query.model, "reading")
+
+
+class _Original:
+    """Django's own compiler, whose statement finds the shadows (a mixin over the vendor's `SQLCompiler`)."""
+
+    #: None while the statement is compiled for looking at it.
+    shadows: Any = None
+
+    if TYPE_CHECKING:
+        connection: Any
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, Any]:
+        """Compile the statement as Django does."""
+        if self.shadows is None:
+            return super().as_sql(*args, **kwargs)  # type: ignore[misc,no-any-return]
+        keyed = self.shadows.by != "cte"
+        with nullcontext() if keyed else _without_primary_keys(self.connection):
+            sql, params = super().as_sql(*args, **kwargs)  # type: ignore[misc]
+        wrapped: tuple[str, Any] = self.shadows.wrap(sql, params)
+        return wrapped
+
+
+@cache
+def _original(base: Any, name: str) -> Any:
+    return type(name, (_Original, getattr(base, name)), {})
+
+
+@contextmanager
+def _without_primary_keys(connection: Any) -> Iterator[None]:
+    """Let Django group by every column that it selects, at any level: no key makes the others depend on it."""
+    features = connection.features
+    known = features.__dict__.get("allows_group_by_selected_pks")
+    features.__dict__["allows_group_by_selected_pks"] = False
+    try:
+        yield
+    finally:
+        del features.__dict__["allows_group_by_selected_pks"]
+        if known is not None:
+            features.__dict__["allows_group_by_selected_pks"] = known

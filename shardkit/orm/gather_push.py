@@ -1,0 +1,148 @@
+"""Which rows of a table can matter to a statement, as far as conditions on that table alone say it?
+
+A table may *occur* several times in a statement. A condition restricts one occurrence when every row that its level
+accepts satisfies it: rows of the table that do not satisfy it could as well not be there. A row is wanted when any
+occurrence wants it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models.expressions import Col, F, Func, RawSQL, Ref
+from django.db.models.functions import Now, Random
+from django.db.models.sql.where import AND, OR, ExtraWhere, NothingNode, WhereNode
+
+from shardkit.orm._django import Query
+from shardkit.routing.expressions import walk
+from shardkit.routing.graph import inner_joined, link_semi_joins, read_level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shardkit.routing.expressions import Select
+    from shardkit.routing.graph import Component, Level
+    from shardkit.routing.pins import Pin
+
+#: What another database, or the same one a moment later, may answer otherwise.
+_FICKLE: Final = (Now, Random)
+#: Names of such functions in Django's other modules.
+_FICKLE_NAMES: Final = frozenset({"RandomUUID", "TransactionNow", "UUID4", "UUID7"})
+
+
+@dataclass(slots=True, eq=False)
+class Occurrence:
+    """One mention of a table in the FROM clause of one level."""
+
+    level: Level
+    alias: str
+    table: str
+    #: Conditions of which every row of this occurrence that matters satisfies each; they mention no other one.
+    conditions: list[Any] = field(default_factory=list)
+    #: The shards that rows of this occurrence that matter can be on.
+    pin: Pin = None
+
+
+def levels_of(select: Select, outer: Level | None = None) -> Iterator[Level]:
+    """Yield every SELECT of the statement that has a FROM clause of its own, with its sharded tables linked."""
+    query = select.query
+    if query.combinator or getattr(query, "inner_query", None) is not None:
+        for part in select.inside:
+            yield from levels_of(part, outer)
+        return
+    level = read_level(select, outer)
+    if outer is not None:
+        link_semi_joins(outer, level)
+    yield level
+    for inside in select.inside:
+        yield from levels_of(inside, level)
+
+
+def occurrences_in(level: Level) -> Iterator[Occurrence]:
+    """Yield every occurrence of a table in *level*, restricted by what its level demands of it."""
+    query = level.query
+    certain = inner_joined(query)
+    demanded = list(conjuncts(query.where))
+    for alias, table in query.alias_map.items():
+        if not query.alias_refcount.get(alias):
+            continue
+        found = Occurrence(level, alias, table.table_name)
+        component = level.component_of(alias) if alias in level.placements else None
+        found.pin = _pin(component) if component is not None else None
+        candidates = [*(demanded if alias in certain else ()), *_joined_on(table)]
+        found.conditions += [node for node in candidates if concerns_only(node, alias)]
+        yield found
+
+
+def _joined_on(table: Any) -> Iterator[Any]:
+    """Yield what the ON clause of a filtered relation demands; what does not satisfy it is not joined."""
+    condition = getattr(getattr(table, "filtered_relation", None), "resolved_condition", None)
+    if isinstance(condition, WhereNode):
+        yield from conjuncts(condition)
+
+
+def _pin(component: Component) -> Pin:
+    if component.pin is not None or component.follows is None:
+        return component.pin
+    return _pin(component.follows)
+
+
+def conjuncts(node: WhereNode) -> Iterator[Any]:
+    """Yield the conditions that *node* demands all of."""
+    if node.negated or (node.connector != AND and len(node.children) != 1):
+        yield node
+        return
+    for child in node.children:
+        if isinstance(child, WhereNode):
+            yield from conjuncts(child)
+        else:
+            yield child
+
+
+def concerns_only(node: Any, alias: str) -> bool:
+    """Say whether any database would judge *node* by a row of *alias* alone, and all of them alike."""
+    if getattr(node, "contains_aggregate", False) or getattr(node, "contains_over_clause", False):
+        return False
+    columns = 0
+    for inside in walk(node):
+        if isinstance(inside, Col):
+            if inside.alias != alias:
+                return False
+            columns += 1
+        elif not is_plain(inside):
+            return False
+    return columns > 0
+
+
+def is_plain(node: Any) -> bool:
+    """Say whether *node*, some part of a condition, means the same wherever and whenever it is evaluated."""
+    if isinstance(node, (Query, RawSQL, ExtraWhere, NothingNode, F, Ref, *_FICKLE)):
+        return False
+    if not hasattr(node, "as_sql"):
+        return True
+    if type(node).__name__ in _FICKLE_NAMES or not type(node).__module__.startswith("django."):
+        return False
+    return not isinstance(node, Func) or not (type(node) is Func or node.extra.keys() & {"function", "template"})
+
+
+def where_of(wanted: Sequence[Occurrence], base: str) -> WhereNode | None:
+    """Return what a row has to satisfy to be wanted by one of the occurrences, None when one wants every row."""
+    branches = [WhereNode(_relabeled(found, base), AND) for found in wanted]
+    if not all(branch.children for branch in branches):
+        return None
+    return branches[0] if len(branches) == 1 else WhereNode(list(branches), OR)
+
+
+def _relabeled(found: Occurrence, base: str) -> list[Any]:
+    return [node.relabeled_clone({found.alias: base}) for node in found.conditions]
+
+
+def pin_of(wanted: Sequence[Occurrence]) -> Pin:
+    """Return the shards that rows wanted by any of the occurrences can be on."""
+    union: Pin = frozenset()
+    for found in wanted:
+        if found.pin is None or union is None:
+            return None
+        union |= found.pin
+    return union
