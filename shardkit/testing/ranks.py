@@ -19,8 +19,8 @@ class _Column(Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any, **_kwargs: Any) -> tuple[str, list[Any]]:  # noqa: ARG002
-        return str(connection.ops.quote_name(self.name)), []
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:  # noqa: ARG002
+        return str(connection.ops.quote_name(self.name)), ()
 
 
 def ranks_of(query: Query, connection: Any) -> list[int] | None:
@@ -75,11 +75,12 @@ def _position(key: Any, select: list[Any]) -> int | None:
     """Return which of the selected columns *key* refers to, None if it stands for itself."""
     if not isinstance(key, Ref):
         return None
-    ordinal: int | None = getattr(key, "ordinal", None)
+    named: Any = key
+    ordinal: int | None = getattr(named, "ordinal", None)
     if ordinal is not None:
         return ordinal
     for number, (expression, _, alias) in enumerate(select, start=1):
-        if key.refs == alias or (alias is None and key.source == expression):
+        if named.refs == alias or (alias is None and named.source == expression):
             return number
     return None
 

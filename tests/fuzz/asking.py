@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from shardkit.routing.plan import Plan
 from shardkit.signals import query_planned
 from shardkit.testing.answers import Alike, canonical, exactly, is_slice, nearly, same_bag
 from shardkit.testing.ranks import ranks_of
-from tests.fuzz.code import Chain, Step, build, calls
+from tests.fuzz.code import Chain, build, calls
 from tests.nasty.models import VENDOR
 from tests.oracle import ORACLE, on_plain_database
 
@@ -67,6 +66,8 @@ def _read(value: Any, code: Chain, answer: Answer) -> None:
         answer.queryset = build(Chain(code.model, code.steps[:-1]))
         answer.ordered = _is_ordered(answer.queryset)
         answer.rows = [told(row) for row in value]
+    elif code.steps[-1].method == "in_bulk":
+        answer.value = frozenset((key, told(row)) for key, row in value.items())
     else:
         answer.value = told(value)
 
@@ -114,45 +115,34 @@ class Verdict:
         return self.outcome == "different"
 
 
-class Judge:
-    """Asks both worlds; inside one transaction each, or statement by statement."""
+def judge(code: Chain) -> Verdict:
+    """Ask *code* of both worlds, and compare."""
+    plans: list[Plan] = []
 
-    def __init__(self, around: Callable[[], AbstractContextManager[Any]] | None = None) -> None:
-        self.around = around or (lambda: transaction.atomic())
+    def note(plan: Plan, **_kwargs: Any) -> None:
+        plans.append(plan)
 
-    def judge(self, code: Chain) -> Verdict:
-        """Ask *code* of both worlds, and compare."""
-        plans: list[Plan] = []
-
-        def note(plan: Plan, **_kwargs: Any) -> None:
-            plans.append(plan)
-
-        query_planned.connect(note)
-        try:
-            shards = self._ask(code)
-        finally:
-            query_planned.disconnect(note)
-        shards.plans = plans
-        with on_plain_database():
-            plain = self._ask(code)
-        return Verdict(_compare(code, shards, plain), shards, plain)
-
-    def _ask(self, code: Chain) -> Answer:
-        if not connections["default"].in_atomic_block:
-            return ask(code)
-        answer = Answer()
-        try:
-            with transaction.atomic():
-                answer = ask(code)
-                if answer.error is not None:
-                    raise _Undo
-        except _Undo:
-            pass
-        return answer
+    query_planned.connect(note)
+    try:
+        shards = _ask_safely(code)
+    finally:
+        query_planned.disconnect(note)
+    shards.plans = plans
+    with on_plain_database():
+        plain = _ask_safely(code)
+    return Verdict(_compare(code, shards, plain), shards, plain)
 
 
-class _Undo(Exception):
-    """Leave a savepoint as after an error."""
+def _ask_safely(code: Chain) -> Answer:
+    """Ask behind a savepoint in a transaction, where after an error PostgreSQL would answer nothing more."""
+    if not connections["default"].in_atomic_block:
+        return ask(code)
+    savepoint = transaction.savepoint()
+    answer = ask(code)
+    if answer.error is not None:
+        transaction.savepoint_rollback(savepoint)
+    transaction.savepoint_commit(savepoint)
+    return answer
 
 
 def _compare(code: Chain, shards: Answer, plain: Answer) -> str:
@@ -193,7 +183,8 @@ def _leniently(code: Chain) -> list[Alike]:
 
 def _same_rows(code: Chain, rows: Rows, plain: Answer) -> bool:
     """Say whether *rows* are what the plain database answered, but for the order of ties."""
-    assert plain.queryset is not None and plain.rows is not None
+    assert plain.queryset is not None
+    assert plain.rows is not None
     query = plain.queryset.query
     whole, ranks = plain.rows, None
     if plain.ordered or query.is_sliced:
@@ -220,5 +211,3 @@ def _whole(plain: Answer, query: Any) -> tuple[Rows, Sequence[int] | None]:
     except (DatabaseError, IndexError):
         ranks = None
     return whole, ranks
-
-

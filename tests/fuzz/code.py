@@ -10,7 +10,7 @@ import decimal
 import operator
 import uuid
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -132,20 +132,22 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 def build(code: Any) -> Any:
     """Do what *code* says and return what comes out: a queryset that was not evaluated yet, or an answer."""
     match code:
-        case Chain(model, steps):
-            value: Any = model_named(model)._default_manager.all()
-            for step in steps:
-                value = _take(value, step)
-            return value
+        case Chain():
+            return _follow(code)
         case Call(name, args, kwargs):
             return NAMES[name](*map(build, args), **{key: build(inside) for key, inside in kwargs})
         case Op(symbol, left, right):
             return _OPERATORS[symbol](build(left), build(right))
         case Not(inside):
             return ~build(inside)
-        case list() | tuple():
-            return type(code)(map(build, code))
-    return code
+    return type(code)(map(build, code)) if isinstance(code, (list, tuple)) else code
+
+
+def _follow(code: Chain) -> Any:
+    value: Any = model_named(code.model)._default_manager.all()
+    for step in code.steps:
+        value = _take(value, step)
+    return value
 
 
 def _take(value: Any, step: Step) -> Any:
@@ -225,19 +227,18 @@ def _with_one_smaller(parts: Arguments) -> Iterator[Arguments]:
 
 def calls(code: Any) -> Iterator[str]:
     """Yield the name of everything that *code* calls, keywords of annotations left out."""
+    inside: Iterable[Any] = ()
     match code:
         case Chain(_, steps):
-            for step in steps:
-                yield from calls(step)
+            inside = steps
         case Step(name, args, kwargs) | Call(name, args, kwargs):
             yield name
-            for inside in (*args, *(value for _, value in kwargs)):
-                yield from calls(inside)
+            inside = (*args, *(value for _, value in kwargs))
         case Op(_, left, right):
-            yield from calls(left)
-            yield from calls(right)
-        case Not(inside):
-            yield from calls(inside)
+            inside = (left, right)
+        case Not(part):
+            inside = (part,)
         case list() | tuple():
-            for inside in code:
-                yield from calls(inside)
+            inside = code
+    for part in inside:
+        yield from calls(part)

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from django.db.models import Model
 
-from tests.fuzz.code import Call, Chain, Step, call
-from tests.fuzz.expressions import NUMBERS, ORDERED, PLAIN, Draw
+from tests.fuzz.code import Call, Chain, call
+from tests.fuzz.conditions import NUMBERS, ORDERED, PLAIN, Draw
+from tests.fuzz.expressions import Drawing
+from tests.fuzz.parts import annotated, columns, filtered, ordered, sliced, totally_ordered
 from tests.fuzz.rows import Data
 from tests.nasty.models import VENDOR
 
@@ -34,29 +36,29 @@ def draw_question(data: Data, chance: random.Random) -> Question:
     """Draw one question about the rows of *data*."""
     shape = chance.choices(list(SHAPES), weights=list(_WEIGHTS.values()))[0]
     model = chance.choice(data.world.asked)
-    draw = Draw(data, chance, singly=chance.random() < 0.5, depth=chance.choice((0, 0, 1, 1, 2)))
+    draw = Drawing(data, chance, singly=chance.random() < 0.5, depth=chance.choice((0, 0, 1, 1, 2)))
     return Question(shape, SHAPES[shape](draw, model))
 
 
 # Rows.
 
 
-def rows(draw: Draw, model: type[Model]) -> Chain:
+def rows(draw: Drawing, model: type[Model]) -> Chain:
     """Rows of a model, whole or in part, perhaps ordered and sliced."""
-    chain = _annotated(draw, _filtered(draw, model), model)
-    chain = _ordered(draw, chain, model)
+    chain = annotated(draw, filtered(draw, model), model)
+    chain = ordered(draw, chain, model)
     if draw.maybe(0.15):
         chain = chain.then("distinct")
     if draw.maybe(0.12):
         chain = chain.then("reverse")
-    chain = _columns(draw, chain, model)
-    return _sliced(draw, chain) if draw.maybe(0.4) else chain
+    chain = columns(draw, chain, model)
+    return sliced(draw, chain) if draw.maybe(0.4) else chain
 
 
-def one_row(draw: Draw, model: type[Model]) -> Chain:
+def one_row(draw: Drawing, model: type[Model]) -> Chain:
     """One row, or what is asked about one."""
     draw.singly = True
-    chain = _totally_ordered(draw, _annotated(draw, _filtered(draw, model), model), model)
+    chain = totally_ordered(draw, annotated(draw, filtered(draw, model), model), model)
     end = draw.one(("first", "last", "latest", "earliest", "get", "contains", "[n]"))
     match end:
         case "latest" | "earliest":
@@ -74,49 +76,49 @@ def one_row(draw: Draw, model: type[Model]) -> Chain:
     return chain.then(end)
 
 
-def counted(draw: Draw, model: type[Model]) -> Chain:
+def counted(draw: Drawing, model: type[Model]) -> Chain:
     """How many rows, or whether there is one."""
-    chain = _annotated(draw, _filtered(draw, model), model)
+    chain = annotated(draw, filtered(draw, model), model)
     if draw.maybe(0.3):
-        chain = _columns(draw, _ordered(draw, chain, model), model)
+        chain = columns(draw, ordered(draw, chain, model), model)
     if draw.maybe(0.3):
         chain = chain.then("distinct")
     if draw.maybe(0.25):
-        chain = _sliced(draw, chain)
+        chain = sliced(draw, chain)
     return chain.then(draw.one(("count", "count", "exists")))
 
 
-def in_bulk(draw: Draw, model: type[Model]) -> Chain:
+def in_bulk(draw: Drawing, model: type[Model]) -> Chain:
     """Rows by their primary keys."""
     draw.singly = True
-    chain = _filtered(draw, model)
+    chain = filtered(draw, model)
     keys = [row.pk for row in draw.data.rows.get(model, ())]
     if keys and draw.maybe(0.7):
         return chain.then("in_bulk", draw.chance.sample(keys, min(len(keys), 4)))
     return chain.then("in_bulk")
 
 
-def streamed(draw: Draw, model: type[Model]) -> Chain:
+def streamed(draw: Drawing, model: type[Model]) -> Chain:
     """Rows one after the other, chunk by chunk."""
-    chain = _ordered(draw, _filtered(draw, model), model)
-    chain = _columns(draw, chain, model, prefetch=False)
+    chain = ordered(draw, filtered(draw, model), model)
+    chain = columns(draw, chain, model, prefetch=False)
     return chain.then("iterator", chunk_size=draw.one((1, 2, 7, 1000)))
 
 
-def days(draw: Draw, model: type[Model]) -> Chain:
+def days(draw: Drawing, model: type[Model]) -> Chain:
     """The days, months or years that there are."""
     column = draw.one(draw.shape(model).of_kind("date", "datetime") or (None,))
     if column is None:
         return rows(draw, model)
-    chain = _filtered(draw, model)
+    chain = filtered(draw, model)
     method = "dates" if column.kind == "date" or draw.maybe(0.3) else "datetimes"
     unit = draw.one(("year", "month", "week", "day", *(("hour",) if method == "datetimes" else ())))
     zone = {"tzinfo": call("ZoneInfo", draw.one(("UTC", "Europe/Berlin", "America/New_York")))}
     chain = chain.then(method, column.name, unit, draw.one(("ASC", "DESC")), **(zone if method == "datetimes" else {}))
-    return _sliced(draw, chain) if draw.maybe(0.2) else chain
+    return sliced(draw, chain) if draw.maybe(0.2) else chain
 
 
-def first_of_each(draw: Draw, model: type[Model]) -> Chain:
+def first_of_each(draw: Drawing, model: type[Model]) -> Chain:
     """The first row of each group, which only PostgreSQL has."""
     if VENDOR != "postgresql":
         return rows(draw, model)
@@ -124,16 +126,16 @@ def first_of_each(draw: Draw, model: type[Model]) -> Chain:
     path = draw.path(model, PLAIN, own=0.8)
     if path is None:
         return rows(draw, model)
-    chain = _filtered(draw, model).then("order_by", path.name, *draw.order(model), "pk").then("distinct", path.name)
-    return _sliced(draw, chain) if draw.maybe(0.3) else chain
+    chain = filtered(draw, model).then("order_by", path.name, *draw.order(model), "pk").then("distinct", path.name)
+    return sliced(draw, chain) if draw.maybe(0.3) else chain
 
 
 # Aggregates.
 
 
-def groups(draw: Draw, model: type[Model]) -> Chain:
+def groups(draw: Drawing, model: type[Model]) -> Chain:
     """GROUP BY, in all that may follow it."""
-    chain = _filtered(draw, model).then("order_by")
+    chain = filtered(draw, model).then("order_by")
     names: list[Any] = []
     for _ in range(draw.one((1, 1, 1, 2, 2, 3))):
         path = draw.path(model, PLAIN, own=0.7)
@@ -154,9 +156,9 @@ def groups(draw: Draw, model: type[Model]) -> Chain:
     return _finished(draw, chain)
 
 
-def annotated_groups(draw: Draw, model: type[Model]) -> Chain:
+def annotated_groups(draw: Drawing, model: type[Model]) -> Chain:
     """Rows with aggregates of what belongs to them."""
-    chain = _filtered(draw, model)
+    chain = filtered(draw, model)
     if draw.maybe(0.3):
         chain = chain.then("order_by")
     chain = _aggregated(draw, chain, model)
@@ -168,11 +170,11 @@ def annotated_groups(draw: Draw, model: type[Model]) -> Chain:
     return _finished(draw, chain)
 
 
-def totals(draw: Draw, model: type[Model]) -> Chain:
+def totals(draw: Drawing, model: type[Model]) -> Chain:
     """One row of aggregates over all rows, over some, over slices, distinct rows, groups or annotations."""
     roll = draw.chance.random()
     if roll < 0.5:
-        chain = _filtered(draw, model)
+        chain = filtered(draw, model)
         return chain.then("aggregate", **_some_aggregates(draw, model))
     if roll < 0.65:
         return _over_slice(draw, model)
@@ -182,7 +184,7 @@ def totals(draw: Draw, model: type[Model]) -> Chain:
     number = draw.number(model)
     if number is None or _has_huge(number[0]):
         return counted(draw, model)
-    chain = _filtered(draw, model).then("annotate", x=number[0])
+    chain = filtered(draw, model).then("annotate", x=number[0])
     functions = ("Sum", "Min", "Max", "Count", "Avg")
     return chain.then("aggregate", **{f"of_{name}": call(name, "x") for name in draw.chance.sample(functions, 2)})
 
@@ -191,20 +193,20 @@ def _has_huge(code: Any) -> bool:
     return "huge" in repr(code)
 
 
-def _over_slice(draw: Draw, model: type[Model]) -> Chain:
+def _over_slice(draw: Drawing, model: type[Model]) -> Chain:
     draw.singly = True
-    chain = _totally_ordered(draw, _filtered(draw, model), model)
+    chain = totally_ordered(draw, filtered(draw, model), model)
     chain = chain.then("distinct") if draw.maybe(0.2) else chain
-    chain = _sliced(draw, chain)
+    chain = sliced(draw, chain)
     return chain.then("aggregate", **_some_aggregates(draw, model))
 
 
-def _over_groups(draw: Draw, model: type[Model]) -> Chain:
+def _over_groups(draw: Drawing, model: type[Model]) -> Chain:
     path = draw.path(model, PLAIN)
     if path is None:
         return counted(draw, model)
     inner = draw.aggregate(model)
-    chain = _filtered(draw, model).then("order_by").then("values", path.name)
+    chain = filtered(draw, model).then("order_by").then("values", path.name)
     if inner is None or inner[1] not in {"int", "decimal"}:
         return chain.then("distinct").then("count")
     chain = chain.then("annotate", x=inner[0])
@@ -214,7 +216,7 @@ def _over_groups(draw: Draw, model: type[Model]) -> Chain:
     return chain.then("aggregate", **{f"of_{name}": call(name, "x") for name in names})
 
 
-def _some_aggregates(draw: Draw, model: type[Model]) -> dict[str, Any]:
+def _some_aggregates(draw: Drawing, model: type[Model]) -> dict[str, Any]:
     found = {}
     for _ in range(draw.one((1, 1, 2, 3))):
         aggregate = draw.over_aggregates(model) if draw.maybe(0.2) else draw.aggregate(model)
@@ -223,7 +225,7 @@ def _some_aggregates(draw: Draw, model: type[Model]) -> dict[str, Any]:
     return found or {"n": call("Count", "*")}
 
 
-def _aggregated(draw: Draw, chain: Chain, model: type[Model]) -> Chain:
+def _aggregated(draw: Drawing, chain: Chain, model: type[Model]) -> Chain:
     named = {}
     for _ in range(draw.one((1, 1, 2, 3))):
         found = draw.over_aggregates(model) if draw.maybe(0.15) else draw.aggregate(model)
@@ -234,32 +236,34 @@ def _aggregated(draw: Draw, chain: Chain, model: type[Model]) -> Chain:
     return chain.then("annotate", **named) if named else chain
 
 
-def _finished(draw: Draw, chain: Chain) -> Chain:
+def _finished(draw: Drawing, chain: Chain) -> Chain:
     """Add HAVING, an order and a slice."""
     exact = [name for name, kind in draw.annotated.items() if kind in PLAIN]
     numbers = [name for name in exact if draw.annotated[name] in NUMBERS and "__" not in name]
     if numbers and draw.maybe(0.35):
         lookup = draw.one(("__gt", "__gte", "", "__lt", "__isnull"))
         value: Any = draw.maybe(0.5) if lookup == "__isnull" else draw.one((0, 1, 2, 3))
-        chain = chain.then(draw.one(("filter", "filter", "exclude")), Call("Q", (), ((draw.one(numbers) + lookup, value),)))
+        chain = chain.then(
+            draw.one(("filter", "filter", "exclude")), Call("Q", (), ((draw.one(numbers) + lookup, value),))
+        )
     if exact and draw.maybe(0.6):
         chosen = draw.chance.sample(exact, min(len(exact), draw.one((1, 1, 2, 3))))
         chain = chain.then("order_by", *(draw.one(("", "-")) + name for name in chosen))
     if draw.maybe(0.15):
         chain = chain.then("distinct")
-    return _sliced(draw, chain) if draw.maybe(0.3) else chain
+    return sliced(draw, chain) if draw.maybe(0.3) else chain
 
 
 # Combinations.
 
 
-def combined(draw: Draw, model: type[Model]) -> Chain:
+def combined(draw: Drawing, model: type[Model]) -> Chain:
     """UNION, INTERSECT, EXCEPT."""
     names = [column.name for column in draw.shape(model).of_kind(*PLAIN)]
     chosen = draw.chance.sample(names, min(len(names), draw.one((1, 2, 3)))) if draw.maybe(0.6) else None
     parts = []
     for _ in range(draw.one((2, 2, 3))):
-        part = _filtered(draw, model).then("order_by")
+        part = filtered(draw, model).then("order_by")
         parts.append(part if chosen is None else part.then("values_list", *chosen))
     method = draw.one(("union", "union", "intersection", "difference"))
     options = {"all": True} if method == "union" and draw.maybe(0.4) else {}
@@ -267,11 +271,11 @@ def combined(draw: Draw, model: type[Model]) -> Chain:
     if draw.maybe(0.5):
         by = draw.chance.sample(chosen or names, 1)
         chain = chain.then("order_by", *(draw.one(("", "-")) + name for name in by))
-        chain = _sliced(draw, chain) if draw.maybe(0.5) else chain
+        chain = sliced(draw, chain) if draw.maybe(0.5) else chain
     return chain.then("count") if draw.maybe(0.15) else chain
 
 
-def filtered_relations(draw: Draw, model: type[Model]) -> Chain:
+def filtered_relations(draw: Drawing, model: type[Model]) -> Chain:
     """Joins that have a condition of their own."""
     relation = draw.relation(model)
     if relation is None:
@@ -280,9 +284,7 @@ def filtered_relations(draw: Draw, model: type[Model]) -> Chain:
     columns = inside.shape(relation.model).of_kind(*PLAIN)
     column = draw.one(columns)
     condition = Call("Q", (), ((f"{relation.name}__{column.name}", draw.value(column)),))
-    chain = _filtered(draw, model).then(
-        "annotate", chosen=call("FilteredRelation", relation.name, condition=condition)
-    )
+    chain = filtered(draw, model).then("annotate", chosen=call("FilteredRelation", relation.name, condition=condition))
     other = draw.one(columns)
     if draw.maybe(0.4):
         chain = chain.then("filter", Call("Q", (), ((f"chosen__{other.name}__isnull", draw.maybe(0.5)),)))
@@ -292,17 +294,17 @@ def filtered_relations(draw: Draw, model: type[Model]) -> Chain:
     return chain.then("values_list", draw.one(own), f"chosen__{other.name}")
 
 
-def raw_parts(draw: Draw, model: type[Model]) -> Chain:
+def raw_parts(draw: Drawing, model: type[Model]) -> Chain:
     """SQL of one's own among what is selected and demanded."""
-    table, pk = model._meta.db_table, model._meta.pk_fields[0].column  # type: ignore[attr-defined]
-    chain = _filtered(draw, model)
+    table, pk = model._meta.db_table, model._meta.pk_fields[0].column
+    chain = filtered(draw, model)
     quote = "`" if VENDOR == "mysql" else '"'
     column = f"{quote}{table}{quote}.{quote}{pk}{quote}"
     sql = draw.one(
         (
             f"CASE WHEN {column} IS NULL THEN 1 ELSE 2 END",
-            f"(SELECT COUNT(*) FROM {quote}{table}{quote})",
-            f"(SELECT COUNT(*) FROM {quote}{table}{quote} u WHERE u.{quote}{pk}{quote} <= {column})",
+            f"(SELECT COUNT(*) FROM {quote}{table}{quote})",  # noqa: S608
+            f"(SELECT COUNT(*) FROM {quote}{table}{quote} u WHERE u.{quote}{pk}{quote} <= {column})",  # noqa: S608
         )
     )
     if draw.maybe(0.3):
@@ -310,99 +312,7 @@ def raw_parts(draw: Draw, model: type[Model]) -> Chain:
     return chain.then("annotate", x=call("RawSQL", sql, ()))
 
 
-# What whole questions are made of.
-
-
-def _filtered(draw: Draw, model: type[Model]) -> Chain:
-    chain = Chain(model.__name__)
-    for _ in range(draw.one((0, 0, 1, 1, 1, 2))):
-        chain = chain.then(draw.one(("filter", "filter", "filter", "exclude")), draw.condition(model))
-    return chain
-
-
-def _annotated(draw: Draw, chain: Chain, model: type[Model]) -> Chain:
-    for _ in range(draw.one((0, 0, 0, 1, 1, 2))):
-        found = draw.expression(model)
-        if found is None:
-            continue
-        name = draw.name()
-        chain = chain.then(draw.one(("annotate", "annotate", "alias")), **{name: found[0]})
-        if chain.steps[-1].method == "annotate":
-            draw.annotated[name] = found[1]
-        if draw.maybe(0.3) and found[1] in {"int", "decimal", "float"}:
-            chain = chain.then("filter", Call("Q", (), ((f"{name}__{draw.one(('gt', 'lte'))}", draw.one((0, 1, 2))),)))
-    return chain
-
-
-def _ordered(draw: Draw, chain: Chain, model: type[Model]) -> Chain:
-    roll = draw.chance.random()
-    if roll < 0.25:
-        return chain
-    if roll < 0.32:
-        return chain.then("order_by")
-    if roll < 0.35:
-        return chain.then("order_by", "?")
-    terms = draw.order(model)
-    if draw.maybe(0.5):
-        terms.append(draw.one(("pk", "-pk")))
-    return chain.then("order_by", *terms)
-
-
-def _totally_ordered(draw: Draw, chain: Chain, model: type[Model]) -> Chain:
-    terms = draw.order(model) if draw.maybe(0.6) else []
-    return chain.then("order_by", *terms, draw.one(("pk", "-pk")))
-
-
-def _columns(draw: Draw, chain: Chain, model: type[Model], *, prefetch: bool = True) -> Chain:
-    """Choose what is selected of each row."""
-    names = [column.name for column in draw.shape(model).columns]
-    chosen = draw.chance.sample(names, min(len(names), draw.one((1, 1, 2, 3))))
-    roll = draw.chance.random()
-    if roll < 0.35:
-        return chain
-    if roll < 0.6:
-        path = draw.path(model, PLAIN, own=0.3)
-        more = [path.name] if path is not None and path.name not in chosen else []
-        annotations = [name for name in draw.annotated if "__" not in name and draw.maybe(0.7)]
-        method = draw.one(("values", "values_list"))
-        return chain.then(method, *chosen, *more, *annotations)
-    if roll < 0.66:
-        return chain.then("values_list", chosen[0], flat=True)
-    if roll < 0.76:
-        plain = [name for name in chosen if not _is_part_of_key(model, name)]
-        return chain.then(draw.one(("only", "defer")), *plain) if plain else chain
-    return _related(draw, chain, model, prefetch=prefetch and roll > 0.88)
-
-
-def _is_part_of_key(model: type[Model], name: str) -> bool:
-    return any(field.name == name for field in model._meta.pk_fields)  # type: ignore[attr-defined]
-
-
-def _related(draw: Draw, chain: Chain, model: type[Model], *, prefetch: bool) -> Chain:
-    relations = draw.shape(model).relations
-    fit = [found for found in relations if prefetch or found.selectable]
-    if not fit:
-        return chain
-    relation = draw.one(fit)
-    name = relation.accessor if prefetch else relation.name
-    further = [found for found in draw.shape(relation.model).relations if prefetch or found.selectable]
-    if further and draw.maybe(0.35):
-        second = draw.one(further)
-        name += f"__{second.accessor if prefetch else second.name}"
-    return chain.then("prefetch_related" if prefetch else "select_related", name)
-
-
-def _sliced(draw: Draw, chain: Chain) -> Chain:
-    low = draw.one((None, None, 0, 1, 2, 5))
-    high = draw.one((None, 1, 2, 3, 5, 10, 50))
-    if high is not None and low is not None:
-        high += low
-    if low is None and high is None:
-        high = 3
-    return Chain(chain.model, (*chain.steps, Step("[]", (low, high))))
-
-
-SHAPES: Final[Mapping[str, Callable[[Draw, type[Model]], Chain]]] = {
+SHAPES: Final[Mapping[str, Callable[[Drawing, type[Model]], Chain]]] = {
     "rows": rows,
     "one row": one_row,
     "counted": counted,

@@ -28,12 +28,12 @@ from tests.fuzz.shapes import Column, shape_of
 from tests.fuzz.worlds import World
 from tests.nasty.models import VENDOR
 from tests.oracle import ORACLE
-from tests.shop.models import Gadget, Label, Order, Parcel, Profile, Room, Tagged
+from tests.shop.models import Label, Order, Parcel, Room, Tagged
 
 TEXTS: Final = (
     *("", " ", "a", "A", "b", "B", "ab", "AB", "Ab", "a ", " a", "á", "Á", "ä", "e", "é", "É", "e\u0301", "z", "Z"),
     *("ß", "ss", "ñ", "n", "Åse", "ase", "10", "9", "-", "_", "%", "a%b", "a_b", "\\", "'", '"', "日本", "😀", "\t"),
-    *("a\nb", "I", "i", "ı", "İ", "Ω", "null", "NaN", "x" * 20),
+    *("a\nb", "I", "i", "ı", "İ", "Ω", "null", "NaN", "x" * 20),  # noqa: RUF001 - letters that are nearly others
 )
 INTS: Final = (-2, -1, 0, 0, 1, 1, 1, 2, 2, 3, 5, 7, 10, 100)
 HUGE: Final = (-(2**63), 2**63 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**31, -(2**31) - 1, 0, 1, 1, -1)
@@ -131,14 +131,14 @@ def store(data: Data) -> None:
 @contextmanager
 def _stamped_by_us(model: type[models.Model]) -> Iterator[None]:
     """Let no field of *model* take the time of its insertion."""
-    stamped = [field for field in model._meta.local_fields if getattr(field, "auto_now_add", False)]
-    for field in stamped:
-        field.auto_now_add = False  # type: ignore[attr-defined]
+    stamped: list[Any] = [one for one in model._meta.local_fields if getattr(one, "auto_now_add", False)]
+    for column in stamped:
+        column.auto_now_add = False
     try:
         yield
     finally:
-        for field in stamped:
-            field.auto_now_add = True  # type: ignore[attr-defined]
+        for column in stamped:
+            column.auto_now_add = True
 
 
 def clear(world: World) -> None:
@@ -310,7 +310,7 @@ _SPECIAL: Final[Mapping[type[models.Model], Callable[[Any, int, random.Random, D
 
 def _link(data: Data, through: type[models.Model], chance: random.Random) -> list[Any]:
     """Make rows of a many-to-many table, each pair at most once."""
-    sides = [field for field in through._meta.local_fields if field.is_relation]
+    sides: list[Any] = [field for field in through._meta.local_fields if field.is_relation]
     rows: list[Any] = []
     seen = set()
     for _ in range(chance.randint(*SIZES[data.kind])):

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
-from tests.fuzz.asking import Judge, Verdict
+from tests.fuzz.asking import judge
 from tests.fuzz.questions import Question, draw_question
 from tests.fuzz.rows import Data, clear, fill
 from tests.fuzz.shrinking import shrink
@@ -57,20 +57,20 @@ class Run:
             number = end
 
     def _ask_about_one_data_set(self, first: int, last: int, until: float | None) -> None:
-        with self.data_set(first // PER_DATA_SET) as (data, judge):
+        with self.data_set(first // PER_DATA_SET) as data:
             for number in range(first, last):
                 if until is not None and time.monotonic() >= until:
                     return
                 question = self.question(data, number)
-                verdict = judge.judge(question.code)
+                verdict = judge(question.code)
                 self.tally.note(question, verdict)
                 if verdict.differs:
-                    self._report(number, question, verdict, judge)
+                    self._report(number, question)
 
     @contextmanager
-    def data_set(self, number: int) -> Iterator[tuple[Data, Judge]]:
-        """Make the data set of that *number*, and the judge that its questions go to."""
-        chance = random.Random(f"{self.seed}/{number}")
+    def data_set(self, number: int) -> Iterator[Data]:
+        """Make the data set of that *number*."""
+        chance = random.Random(f"{self.seed}/{number}")  # noqa: S311 - it is to be repeated
         world = WORLDS[chance.choice(_WORLDS)]
         self.tally.data_sets += 1
         with ExitStack() as stack:
@@ -78,22 +78,23 @@ class Run:
             if chance.random() < 0.3:
                 stack.enter_context(_rolled_back())
             stack.callback(clear, world)
-            yield fill(world, chance), Judge()
+            yield fill(world, chance)
 
     def question(self, data: Data, number: int) -> Question:
         """Draw the question of that *number*."""
-        return draw_question(data, random.Random(f"{self.seed}/{number}/question"))
+        chance = random.Random(f"{self.seed}/{number}/question")  # noqa: S311
+        return draw_question(data, chance)
 
-    def _report(self, number: int, question: Question, verdict: Verdict, judge: Judge) -> None:
+    def _report(self, number: int, question: Question) -> None:
         self.differences.append(repr(question))
         if len(self.differences) > self.shown:
             return
-        smallest = shrink(question.code, lambda code: judge.judge(code).differs)
-        final = judge.judge(smallest)
+        smallest = shrink(question.code, lambda code: judge(code).differs)
+        final = judge(smallest)
         self.say(f"\nDIFFERENT  seed {self.seed} number {number} on {self.vendor} ({question.shape})")
         self.say(f"  asked    {question}")
         self.say(f"  smallest {smallest!r}")
-        self.say(f"  plan     {plan_name(final.shards.plans)}: {[plan for plan in final.shards.plans][-1:]}")
+        self.say(f"  plan     {plan_name(final.shards.plans)}: {final.shards.plans[-1:]}")
         self.say(f"  shards   {_short(final.shards)}")
         self.say(f"  plain    {_short(final.plain)}")
 

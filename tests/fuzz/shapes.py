@@ -70,7 +70,7 @@ class Shape:
 
     @property
     def pk(self) -> str:
-        return str(self.model._meta.pk.name)  # type: ignore[union-attr]
+        return str(self.model._meta.pk.name)
 
 
 @cache
@@ -99,6 +99,6 @@ def _column(field: Any, model: type[Model]) -> Column:
 
 def _relation(field: Any, other: type[Model]) -> Relation:
     many = bool(field.many_to_many or field.one_to_many)
-    accessor = field.get_accessor_name() if isinstance(field, ForeignObjectRel) else field.name
+    accessor = str(field.get_accessor_name() if isinstance(field, ForeignObjectRel) else field.name)
     selectable = not many and (field.concrete or bool(field.one_to_one))
     return Relation(field.name, other, many, accessor, selectable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Model
 
@@ -30,7 +30,9 @@ class World:
     @cached_property
     def tables(self) -> tuple[type[Model], ...]:
         """The models of every table, those of many-to-many relations after what they refer to."""
-        throughs = [field.remote_field.through for model in self.models for field in model._meta.local_many_to_many]
+        throughs: list[Any] = [
+            field.remote_field.through for model in self.models for field in model._meta.local_many_to_many
+        ]
         return (*self.models, *throughs)
 
 
