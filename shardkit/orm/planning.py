@@ -78,7 +78,8 @@ def _prepared(source: Any, compiler: Any) -> Any:
 
 def _has_all_joins(query: Any) -> bool:
     """Say whether preparing *query* would certainly add no table to it."""
-    if not query.alias_map or query.select_related:
+    # A query that was compiled before keeps its tables, and nobody counts on them any more.
+    if not any(query.alias_refcount.values()) or query.select_related:
         return False
     return not (query.order_by or (query.default_ordering and query.get_meta().ordering))
 
