@@ -6,6 +6,7 @@ the partial rows, and as what makes the whole of parts.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -14,12 +15,17 @@ from django.db.models.expressions import Col, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
-from shardkit.orm.grouping import compiler_class, is_over_subquery, text_of, untouched
-from shardkit.orm.partials import RELATION, NotInParts, Partials, Piece
+from shardkit.orm.grouping import NotInParts, compiler_class, is_over_subquery, text_of, untouched
+from shardkit.orm.partials import RELATION, Partials, Piece
+from shardkit.orm.planning import plan_of
+from shardkit.routing.plan import Merge, Recipe
 from shardkit.vendors.aggregates.base import MEAN, Split
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Sequence
+
+    from shardkit.shadows import Shadow
+    from shardkit.topology.names import Alias
 
 
 class ColumnOfParts(Expression):
@@ -47,12 +53,60 @@ def column_of(piece: Piece) -> str:
     return f"{RELATION}.{piece.name}"
 
 
-def finishing_compiler(compiler: Any, partials: Partials) -> Any:
-    """Return a compiler of the statement of *compiler* that reads the partial rows."""
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A statement over partial rows, and those."""
+
+    compiler: Any
+    sql: str
+    params: tuple[Any, ...]
+    shadow: Shadow
+
+
+def finished(compiler: Any, aliases: Sequence[Alias]) -> Finished:
+    """Write the statement of *compiler* over the partial rows of *aliases*, or raise `NotInParts`."""
+    query = compiler.query
+    if is_over_subquery(query) and _spans_shards(query.inner_query, compiler):
+        return _finished_around(compiler, aliases)
+    partials = Partials(compiler, aliases)
+    finishing = _finishing(compiler, partials)
+    sql, params = finishing.as_sql()
+    return Finished(finishing, sql, params, partials.shadow())
+
+
+def _finishing(compiler: Any, partials: Partials) -> Any:
     kind = compiler_class(Finishing, untouched(compiler))
     made = kind(compiler.query.clone(), compiler.connection, compiler.using, compiler.elide_empty)
     made.partials = partials
     return made
+
+
+def _spans_shards(query: Any, compiler: Any) -> bool:
+    """Say whether rows of the subquery *query* are made of rows of several shards."""
+    plan = plan_of(query.get_compiler(connection=compiler.connection, elide_empty=compiler.elide_empty))
+    return isinstance(plan, Merge) and plan.recipe is Recipe.GROUPS
+
+
+def _finished_around(compiler: Any, aliases: Sequence[Alias]) -> Finished:
+    """Write an aggregate over a subquery of which only the subquery is made of parts."""
+    query = compiler.query.clone()
+    inside = query.inner_query.get_compiler(connection=compiler.connection, elide_empty=compiler.elide_empty)
+    partials = Partials(inside, aliases)
+    query.inner_query = _Inside(_finishing(inside, partials))
+    outside = untouched(compiler)(query, compiler.connection, compiler.using, compiler.elide_empty)
+    sql, params = outside.as_sql()
+    return Finished(outside, sql, params, partials.shadow())
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """What stands for a query whose statement is written by *compiler*."""
+
+    compiler: Any
+
+    def get_compiler(self, *_: Any, **__: Any) -> Any:
+        """Return the compiler."""
+        return self.compiler
 
 
 class Finishing:
@@ -86,7 +140,7 @@ class Finishing:
             return super().compile(node)  # type: ignore[misc]
         text = self._original(node)
         if text in self.partials.finishes:
-            node = _finished(node, *self.partials.finishes[text])
+            node = _whole(node, *self.partials.finishes[text])
         elif text in self.partials.columns:
             node = ColumnOfParts(self.partials.columns[text], None)
         elif isinstance(node, (Col, RawSQL, Query)):
@@ -118,7 +172,7 @@ class Finishing:
             self.is_original = False
 
 
-def _finished(node: Any, pieces: list[Piece], split: Split | None) -> Any:
+def _whole(node: Any, pieces: list[Piece], split: Split | None) -> Any:
     """Return the expression of an aggregate over partial rows."""
     if split is None:
         whole = node.copy()

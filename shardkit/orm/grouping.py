@@ -12,11 +12,19 @@ from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models.aggregates import Aggregate
 from django.utils.hashable import make_hashable
 
+from shardkit.routing.narrowing import Narrowing
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shardkit.topology.names import Alias
+
 #: An expression as it stands in the original statement: its SQL and parameters.
 Text = tuple[str, Any]
+
+
+class NotInParts(Exception):
+    """The statement cannot be made of parts; the message says why."""
 
 
 def text_of(sql: str, params: Any) -> Text:
@@ -32,6 +40,22 @@ def is_over_subquery(query: Any) -> bool:
 def untouched(compiler: Any) -> Any:
     """Return the vendor's own class of the planning *compiler*."""
     return type(compiler).__bases__[-1]
+
+
+class Narrowed:
+    """A query, for each shard with those values of an IN only that its rows can have, also inside of a subquery."""
+
+    def __init__(self, query: Any) -> None:
+        self.query = query
+        self._narrowing = Narrowing(query.inner_query if is_over_subquery(query) else query)
+
+    def on(self, alias: Alias) -> Any:
+        """Return a copy of the query for the shard *alias*."""
+        if not is_over_subquery(self.query):
+            return self._narrowing.on(alias)
+        query = self.query.clone()
+        query.inner_query = self._narrowing.on(alias)
+        return query
 
 
 @cache

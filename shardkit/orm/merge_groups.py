@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from shardkit.orm import gather
 from shardkit.orm._django import SINGLE
+from shardkit.orm.adding import add_up, adds_up
 from shardkit.orm.aliases import tag
-from shardkit.orm.finishing import finishing_compiler
-from shardkit.orm.partials import NotInParts, Partials
+from shardkit.orm.finishing import Finished, finished
+from shardkit.orm.grouping import NotInParts
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed
 
@@ -22,26 +23,30 @@ if TYPE_CHECKING:
 
 def execute(compiler: Any, plan: Merge, result_type: str, chunked_fetch: bool, chunk_size: int) -> Any:  # noqa: FBT001
     """Run the statement of *compiler* on the shards of *plan*, and answer as Django's own method does."""
+    tag(compiler.using, None)
+    if adds_up(compiler.query):
+        whole = add_up(compiler, plan.aliases)
+        if whole is not None:
+            return whole if result_type == SINGLE else iter([[whole]])
     try:
-        partials = Partials(compiler, plan.aliases)
-        finishing = finishing_compiler(compiler, partials)
-        sql, params = finishing.as_sql()
+        statement = finished(compiler, plan.aliases)
     except NotInParts as reason:
         return gather.execute(compiler, Gather(plan.aliases, str(reason)), result_type, chunked_fetch, chunk_size)
-    rows = _rows(compiler, partials.shadow(), sql, params)
-    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-        setattr(compiler, name, getattr(finishing, name, None))
-    tag(compiler.using, None)
-    found = [row[: finishing.col_count] for row in rows]
+    rows = _rows(compiler, statement)
     if result_type == SINGLE:
-        return found[0] if found else None
-    return iter([found])
+        return rows[0] if rows else None
+    return iter([rows])
 
 
-def _rows(compiler: Any, shadow: Any, sql: str, params: Any) -> list[Any]:
-    """Run the statement over the partial rows."""
+def _rows(compiler: Any, statement: Finished) -> list[Any]:
+    """Run the *statement* over its partial rows, and describe its rows as if *compiler* had run it."""
     connection = compiler.connection
-    with shadowed(connection, [shadow], Budget.from_settings()) as shadows, connection.cursor() as cursor:
-        shadows.execute(cursor, sql, params)
-        rows: list[Any] = cursor.fetchall()
-        return rows
+    with (
+        shadowed(connection, [statement.shadow], Budget.from_settings()) as shadows,
+        connection.cursor() as cursor,
+    ):
+        shadows.execute(cursor, statement.sql, statement.params)
+        rows = cursor.fetchall()
+    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
+        setattr(compiler, name, getattr(statement.compiler, name, None))
+    return [row[: compiler.col_count] for row in rows]

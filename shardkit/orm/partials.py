@@ -12,8 +12,7 @@ from django.db.models import Case, When
 from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import ColPairs, Value
 
-from shardkit.orm.grouping import Reading, Text, Writing, compiler_class, is_over_subquery, text_of, untouched
-from shardkit.routing.narrowing import Narrowing
+from shardkit.orm.grouping import Narrowed, NotInParts, Reading, Text, Writing, compiler_class, text_of, untouched
 from shardkit.routing.transactions import join
 from shardkit.shadows import Column, Shadow, Source
 from shardkit.vendors.aggregates.base import Described, Split
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
 
 #: What the relation of the partial rows is called.
 RELATION: Final = "shardkit_parts"
-
-
-class NotInParts(Exception):
-    """The statement cannot be made of parts; the message says why."""
 
 
 @dataclass(slots=True)
@@ -96,7 +91,7 @@ class Partials:
         """Return the statement of the shard *alias*."""
         join(alias)
         self.aggregates.prepare(connections[alias])
-        writer = self._writer(alias, self._narrowed(alias), elide_empty=elide_empty)
+        writer = self._writer(alias, self._narrowed.on(alias), elide_empty=elide_empty)
         pieces = self.pieces
         expressions = [(piece.name, piece.expression) for piece in pieces.all()]
         sql, params = writer.rows_of(expressions, len(pieces.keys) + len(pieces.values))
@@ -107,17 +102,9 @@ class Partials:
         base: Any = connection.ops.compiler(query.compiler)
         return compiler_class(Writing, base)(query, connection, alias, elide_empty)
 
-    def _narrowed(self, alias: Alias) -> Any:
-        """Return the query with those values of an IN only that the rows of *alias* can have."""
-        if not is_over_subquery(self.query):
-            return self._narrowing.on(alias)
-        query = self.query.clone()
-        query.inner_query = self._narrowing.on(alias)
-        return query
-
     @cached_property
-    def _narrowing(self) -> Narrowing:
-        return Narrowing(self.query.inner_query if is_over_subquery(self.query) else self.query)
+    def _narrowed(self) -> Narrowed:
+        return Narrowed(self.query)
 
     def _keys(self) -> dict[Text, Any]:
         """Return what tells the groups, or the distinct rows, by its text in the original."""
