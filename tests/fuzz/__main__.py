@@ -25,6 +25,8 @@ def main() -> int:
         else:
             run.ask(options.first, options.first + options.number, until=until)
         say("")
+        for sort, count in run.differences.most_common():
+            say(f"DIFFERENT {count:6} {sort}")
         for line in run.tally.lines():
             say(line)
         seconds = round(time.monotonic() - begun, 1)

@@ -95,8 +95,14 @@ def _told_instance(row: models.Model, depth: int) -> Hashable:
             found.append(("->", name, told(related, depth - 1)))
         for name, rows in getattr(row, "_prefetched_objects_cache", {}).items():
             inside = [told(one, depth - 1) for one in rows]
-            found.append(("=>", name, tuple(inside if rows.ordered else sorted(inside, key=repr))))
+            found.append(("=>", name, tuple(inside if _has_no_ties(rows) else sorted(inside, key=repr))))
     return tuple(found)
+
+
+def _has_no_ties(rows: Any) -> bool:
+    """Say whether the default order of *rows* ends with their primary key."""
+    ordering = rows.query.get_meta().ordering
+    return bool(rows.ordered and ordering) and str(ordering[-1]).lstrip("-") in {"pk", "id"}
 
 
 # Comparing.

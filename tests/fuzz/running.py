@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
-from tests.fuzz.asking import judge
+from tests.fuzz.asking import Verdict, judge
+from tests.fuzz.code import Chain, calls
 from tests.fuzz.questions import Question, draw_question
 from tests.fuzz.rows import Data, clear, fill
 from tests.fuzz.shrinking import shrink
-from tests.fuzz.tally import Tally, plan_name
+from tests.fuzz.tally import Tally, plan_name, reason
 from tests.fuzz.worlds import WORLDS
 
 #: How many questions are asked about one data set.
@@ -43,10 +45,11 @@ class Run:
     seed: int
     vendor: str
     tally: Tally = field(default_factory=Tally)
-    differences: list[str] = field(default_factory=list)
+    #: Differences by their sort, of which only the first is printed.
+    differences: Counter[str] = field(default_factory=Counter)
     say: Callable[[str], None] = say
-    #: Differences that are printed in full; of the others only the number.
-    shown: int = 20
+    #: So many are made small; of the others there is only the number.
+    shrunk: int = 150
 
     def ask(self, first: int, last: int, *, until: float | None = None) -> None:
         """Ask the questions from number *first* to before *last*, or *until* that reading of the monotonic clock."""
@@ -86,17 +89,28 @@ class Run:
         return draw_question(data, chance)
 
     def _report(self, number: int, question: Question) -> None:
-        self.differences.append(repr(question))
-        if len(self.differences) > self.shown:
+        if sum(self.differences.values()) >= self.shrunk:
+            self.differences["more"] += 1
             return
         smallest = shrink(question.code, lambda code: judge(code).differs)
         final = judge(smallest)
+        sort = _sort_of(smallest, final)
+        self.differences[sort] += 1
+        if self.differences[sort] > 1:
+            return
         self.say(f"\nDIFFERENT  seed {self.seed} number {number} on {self.vendor} ({question.shape})")
         self.say(f"  asked    {question}")
         self.say(f"  smallest {smallest!r}")
         self.say(f"  plan     {plan_name(final.shards.plans)}: {final.shards.plans[-1:]}")
         self.say(f"  shards   {_short(final.shards)}")
         self.say(f"  plain    {_short(final.plain)}")
+
+
+def _sort_of(code: Chain, verdict: Verdict) -> str:
+    """Name what differences of one cause have in common, as far as can be seen."""
+    error = verdict.shards.error
+    what = "another answer" if error is None else f"{type(error).__name__} {reason(error)[:60]}"
+    return f"{plan_name(verdict.shards.plans)}: {what}: {' '.join(sorted(set(calls(code)) - {'Q', 'F'}))}"
 
 
 def _short(answer: Any) -> str:

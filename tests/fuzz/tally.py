@@ -110,5 +110,5 @@ def reason(error: Exception | None) -> str:
         case CrossDatabaseQuery():
             text = "tables of different databases"
         case _:
-            text = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
     return _LISTS.sub("…", _NAMES.sub("…", re.sub(r"\d+ shards", "shards", text)))[:160]
