@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import connections, models, transaction
 
 from shardkit import conf
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
+from shardkit.orm.cursors import CursorPage, page_of
 from shardkit.orm.numbering import homes_of_new
 from shardkit.orm.placing import (
     BY_KEY,
@@ -77,6 +79,18 @@ class ShardedQuerySet(models.QuerySet[_M]):
         if self._db is not None and self._db != LOGICAL:
             return Single(Alias(self._db), "using() names it")
         return plan_of(self.query.get_compiler(using=LOGICAL))
+
+    def cursor_page(
+        self, *, size: int, cursor: str | None = None, after: str | _M | None = None, before: str | _M | None = None
+    ) -> CursorPage[Any]:
+        """Return a page of *size* rows: the first one, that of a *cursor*, or the one next to a row or its cursor."""
+        return page_of(self, size=size, cursor=cursor, after=after, before=before)
+
+    async def acursor_page(
+        self, *, size: int, cursor: str | None = None, after: str | _M | None = None, before: str | _M | None = None
+    ) -> CursorPage[Any]:
+        """Do as `cursor_page` does."""
+        return await sync_to_async(self.cursor_page)(size=size, cursor=cursor, after=after, before=before)
 
     def _use_named(self, alias: str) -> None:
         """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
