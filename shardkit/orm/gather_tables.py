@@ -71,9 +71,9 @@ class Statement:
 
     def needed(self, table: str, fields: Iterable[Any]) -> list[Any]:
         """Return those of *fields*, which are of *table*, that the statement names, and the primary key."""
-        if any(map(_has_text, self.select.levels())):
+        prefixes = {table, *self._mentions(table)}
+        if "" in prefixes or any(map(_has_text, self.select.levels())):
             return list(fields)
-        prefixes = {table, *(one.alias for one in self.occurrences if one.table == table)}
         return [field for field in fields if field.primary_key or self._names(prefixes, field.column)]
 
     def _names(self, prefixes: set[str], column: str) -> bool:
