@@ -27,7 +27,7 @@ from tests.fuzz.shrinking import shrink
 from tests.fuzz.tally import Tally, plan_name, reason
 from tests.fuzz.worlds import WORLDS
 
-#: How many questions are asked about one data set.
+#: How many questions are asked about one data set, unless a run says otherwise.
 PER_DATA_SET: Final = 400
 #: How often each world is asked about.
 _WORLDS: Final = ("shop", "shop", "nasty", "nasty", "flights")
@@ -50,17 +50,18 @@ class Run:
     say: Callable[[str], None] = say
     #: So many are made small; of the others there is only the number.
     shrunk: int = 150
+    per_data_set: int = PER_DATA_SET
 
     def ask(self, first: int, last: int, *, until: float | None = None) -> None:
         """Ask the questions from number *first* to before *last*, or *until* that reading of the monotonic clock."""
         number = first
         while number < last and (until is None or time.monotonic() < until):
-            end = min(last, (number // PER_DATA_SET + 1) * PER_DATA_SET)
+            end = min(last, (number // self.per_data_set + 1) * self.per_data_set)
             self._ask_about_one_data_set(number, end, until)
             number = end
 
     def _ask_about_one_data_set(self, first: int, last: int, until: float | None) -> None:
-        with self.data_set(first // PER_DATA_SET) as data:
+        with self.data_set(first // self.per_data_set) as data:
             for number in range(first, last):
                 if until is not None and time.monotonic() >= until:
                     return
