@@ -99,19 +99,19 @@ class _FanOut:
         try:
             flight.launch()
             flight.wait(self._remaining())
-            self._end(flight)
+            self._end(flight, lanes)
         except BaseException:
             stop(flight)
             raise
         finally:
             flight.close()
 
-    def _end(self, flight: Flight) -> None:
+    def _end(self, flight: Flight, lanes: Sequence[Lane]) -> None:
         """Raise what went wrong."""
         for lane in flight.failed:
             if lane.failure is not None:
                 raise lane.failure
-        if flight.running:
+        if any(lane.unanswered for lane in lanes):
             raise self._lateness()
 
     def _remaining(self) -> float | None:

@@ -15,7 +15,7 @@ from django.db.backends import utils
 
 from shardkit.fanout.jobs import Job
 from shardkit.topology.names import Alias
-from shardkit.vendors.base import Vendor
+from shardkit.vendors.base import Session, Vendor
 from shardkit.vendors.registry import vendor_of
 
 _UNLOGGED: Final = nullcontext()
@@ -72,6 +72,7 @@ class Lane:
     """The statements of one connection, in their order."""
 
     vendor: Vendor
+    session: Session
     statements: list[Statement] = field(default_factory=list)
     #: No further statement is to begin.
     is_stopped: bool = False
@@ -105,7 +106,8 @@ def lanes_of(jobs: Iterable[Job]) -> list[Lane]:
         connection = job.cursor.db
         lane = lanes.get(connection)
         if lane is None:
-            lane = lanes[connection] = Lane(vendor_of(connection))
+            vendor = vendor_of(connection)
+            lane = lanes[connection] = Lane(vendor, vendor.session())
         lane.statements.append(Statement(job.alias, job.cursor, job.sql, job.params))
     return list(lanes.values())
 

@@ -72,7 +72,7 @@ def _interrupt(flight: Flight) -> None:
 def _request(lane: Lane) -> None:
     try:
         with lane.vendor.connection.wrap_database_errors:
-            lane.vendor.interrupt(GRACE_SECONDS)
+            lane.vendor.interrupt(lane.session, GRACE_SECONDS)
     except Error as error:
         logger.warning("A statement on %r could not be cancelled: %s", lane.vendor.connection.alias, error)
 
@@ -80,7 +80,7 @@ def _request(lane: Lane) -> None:
 def _cut(flight: Flight) -> None:
     lost = flight.running
     for lane in lost:
-        lane.vendor.sever()
+        lane.vendor.sever(lane.session)
     flight.drain(None)
     for lane in lost:
         logger.error("The database %r did not end a cancelled statement; its connection is lost.", _alias(lane))

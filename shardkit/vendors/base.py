@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DecimalField, Field, ForeignKey
@@ -62,6 +62,16 @@ def kind_of(field: Field[Any, Any]) -> Kind:
     return kind
 
 
+class Session(NamedTuple):
+    """A connection, as its two ends know it."""
+
+    id: int
+    """What the server calls it, where it has to be told."""
+
+    socket: int
+    """The file descriptor on our side."""
+
+
 @dataclass(frozen=True)
 class Vendor(ABC):
     """What the database behind one connection can do, and how it is told."""
@@ -95,19 +105,26 @@ class Vendor(ABC):
         """Say whether the database takes nothing but ROLLBACK, because a statement of the transaction failed."""
         return False
 
+    def session(self) -> Session:
+        """Note who we are to the server; some drivers say nothing more while a statement runs."""
+        driver: Any = self.connection.connection
+        return Session(id=0, socket=driver.fileno())
+
     @abstractmethod
-    def interrupt(self, seconds: float) -> None:
-        """Ask for the end of what another thread runs here, within *seconds*; it may have ended by itself."""
+    def interrupt(self, session: Session, seconds: float) -> None:
+        """Ask for the end of what another thread runs in *session*, within *seconds*; it may have ended by itself."""
+
+    def limited(self, is_over: Callable[[], bool]) -> AbstractContextManager[object]:  # noqa: ARG002
+        """End what this thread runs inside the block when *is_over* says so; a server is told by `interrupt`."""
+        return nullcontext()
 
     def settle(self) -> None:  # noqa: B027 - most have nothing to take away
         """Take away an interruption that came too late, so that it does not hit the next statement."""
 
-    def sever(self) -> None:
+    def sever(self, session: Session) -> None:
         """Cut the connection to a server that answers nothing, so that whoever waits for it waits no longer."""
-        driver = self.connection.connection
-        if driver is not None:
-            with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as ours:
-                ours.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError), socket.socket(fileno=os.dup(session.socket)) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
 
     def bucket_sql(self, columns: Sequence[tuple[str, Kind]], buckets: int) -> str:
         """Write the SQL of `topology.hashing.bucket_of` over (quoted column, kind) *columns*."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from django.db import Error
 
 from shardkit.topology.hashing import NULL_TEXT
-from shardkit.vendors.base import Kind, Vendor
+from shardkit.vendors.base import Kind, Session, Vendor
 
 # MD5() takes the bytes of whatever character set its argument has, so each text is brought to UTF-8 first.
 _TEXT_SQL = "CONVERT({column} USING utf8mb4)"
@@ -50,17 +50,19 @@ class MySQL(Vendor):
         is_mariadb = cast("Any", self.connection).mysql_is_mariadb
         return "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
 
-    def interrupt(self, seconds: float) -> None:
-        """Ask on a connection made for it."""
+    def session(self) -> Session:
+        """Note the number by which the server can be told to end what the connection runs."""
         driver: Any = self.connection.connection
-        if driver is None:
-            return
+        return Session(id=driver.thread_id(), socket=driver.fileno())
+
+    def interrupt(self, session: Session, seconds: float) -> None:
+        """Ask on a connection made for it."""
         parameters = {"connect_timeout": math.ceil(seconds), **self.connection.get_connection_params()}
         with closing(self.connection.get_new_connection(parameters)) as other:
-            other.query(f"KILL QUERY {driver.thread_id()}")
+            other.query(f"KILL QUERY {session.id}")
 
     def settle(self) -> None:
-        """Run a statement that may be hit: the server keeps an interruption for the next one."""
+        """Run a statement that may be hit: a server may keep an interruption for the next one."""
         driver: Any = self.connection.connection
         if driver is not None:
             with suppress(Error), self.connection.wrap_database_errors:

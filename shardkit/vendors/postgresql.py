@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shardkit.topology.hashing import NULL_TEXT
-from shardkit.vendors.base import Kind, Vendor
+from shardkit.vendors.base import Kind, Session, Vendor
 
 # Everything but to_char() is immutable, and md5() takes the bytes of the database's encoding: UTF-8, as Django asks.
 _UUID_HEX_SQL = "replace(({column})::text, '-', '')"
@@ -40,11 +40,9 @@ class PostgreSQL(Vendor):
         driver = self.connection.connection
         return driver is not None and driver.info.transaction_status == _IN_ERROR
 
-    def interrupt(self, seconds: float) -> None:
-        """Ask on a connection of the driver's own; it is closed by the server when the statement has been told."""
-        driver = self.connection.connection
-        if driver is None:
-            return
+    def interrupt(self, session: Session, seconds: float) -> None:  # noqa: ARG002 - the driver knows it
+        """Ask on a connection of the driver's own; the server closes it when it has told the statement."""
+        driver: Any = self.connection.connection
         if hasattr(driver, "cancel_safe"):
             driver.cancel_safe(timeout=seconds)
         else:

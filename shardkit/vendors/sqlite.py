@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
 
 from shardkit.topology.hashing import NULL_TEXT
-from shardkit.vendors.base import EXACT_DIGITS, Kind, Vendor
+from shardkit.vendors.base import EXACT_DIGITS, Kind, Session, Vendor
 
 # Django writes '2013-01-31 05:06:07' or '2013-01-31 05:06:07.000123'.
 _DATETIME_SQL = (
@@ -26,6 +27,8 @@ _BUCKET_SQL = (
     "FROM (SELECT {number} AS number FROM (SELECT MD5({key}) AS digest LIMIT 1) LIMIT 1))"
 )
 _HEX_DIGITS: Final = 8
+#: As many instructions of its virtual machine take well under a millisecond.
+_STEPS_BETWEEN_LOOKS: Final = 10_000
 
 
 class SQLite(Vendor):
@@ -51,11 +54,24 @@ class SQLite(Vendor):
         """Name none: columns compare the bytes of UTF-8 anyway."""
         return
 
-    def interrupt(self, seconds: float) -> None:  # noqa: ARG002 - it takes none
+    def session(self) -> Session:
+        """Note nothing: there is no server."""
+        return Session(id=0, socket=-1)
+
+    def interrupt(self, session: Session, seconds: float) -> None:  # noqa: ARG002 - it takes none
         """Tell the library, which ends what it does at its next step."""
-        driver = self.connection.connection
-        if driver is not None:
-            driver.interrupt()
+        driver: Any = self.connection.connection
+        driver.interrupt()
+
+    @contextmanager
+    def limited(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Ask every now and then; unlike `interrupt`, that ends no other statement, one that is being read, say."""
+        driver: Any = self.connection.connection
+        driver.set_progress_handler(is_over, _STEPS_BETWEEN_LOOKS)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
 
     def uuid_bucket_sql(self, column: str) -> str:
         """Read the three hex digits that follow the version."""

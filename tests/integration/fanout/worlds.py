@@ -28,6 +28,9 @@ class World(ABC):
     failing: ClassVar[str]
     #: A statement that does not end by itself.
     endless: ClassVar[str]
+    #: What the server calls the session that asks, and how that session is ended.
+    session: ClassVar[str]
+    ending: ClassVar[str]
 
     @abstractmethod
     def meeting(self, token: str, number: int, members: int) -> str:
@@ -43,6 +46,8 @@ class PostgreSQLWorld(World):
 
     failing = "SELECT 1 / 0"
     endless = f"SELECT pg_sleep({FOR_EVER})"
+    session = "SELECT pg_backend_pid()"
+    ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {number}"
 
     def meeting(self, token: str, number: int, members: int) -> str:
         return f"""
@@ -68,6 +73,8 @@ class MariaDBWorld(World):
 
     failing = "SELECT * FROM no_such_table"
     endless = f"SELECT SLEEP({FOR_EVER})"
+    session = "SELECT CONNECTION_ID()"
+    ending = "KILL {number}"
 
     def meeting(self, token: str, number: int, members: int) -> str:
         others = " AND ".join(f"IS_USED_LOCK('{token}-{other}') IS NOT NULL" for other in range(members))
@@ -93,6 +100,7 @@ class SQLiteWorld(World):
 
     failing = "SELECT * FROM no_such_table"
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    session = ending = "SELECT 0"
 
     def meeting(self, token: str, number: int, members: int) -> str:
         raise NotImplementedError
@@ -115,14 +123,14 @@ def shards() -> list[Any]:
     return list(owners.all_aliases())
 
 
-def job(alias: Any, sql: str, params: Any = None, *, chunked: bool = False) -> Job:
-    connection = connections[alias]
+def job(alias: Any, sql: str, params: Any = None, *, chunked: bool = False, on: Any = connections) -> Job:
+    connection = on[alias]
     return Job(alias, connection.chunked_cursor() if chunked else connection.cursor(), sql, params)
 
 
-def jobs(*statements: str, params: Any = None) -> list[Job]:
+def jobs(*statements: str, params: Any = None, on: Any = connections) -> list[Job]:
     """Make a job of each statement, on one shard after the other."""
-    return [job(alias, sql, params) for alias, sql in zip(shards(), statements, strict=False)]
+    return [job(alias, sql, params, on=on) for alias, sql in zip(shards(), statements, strict=False)]
 
 
 def everywhere(sql: str, params: Any = None) -> list[Job]:
@@ -134,9 +142,9 @@ def values(done: list[Job]) -> list[Any]:
     return [each.cursor.fetchone()[0] for each in done]
 
 
-def asked(alias: Any, sql: str = "SELECT 7") -> Any:
+def asked(alias: Any, sql: str = "SELECT 7", *, on: Any = connections) -> Any:
     """Ask a database something: its connection is usable."""
-    with connections[alias].cursor() as cursor:
+    with on[alias].cursor() as cursor:
         cursor.execute(sql)
         return cursor.fetchone()[0]
 
