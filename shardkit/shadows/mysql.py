@@ -10,21 +10,29 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, cast
 
-from MySQLdb.constants import FIELD_TYPE, FLAG
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+from MySQLdb.constants import ER, FIELD_TYPE, FLAG
+from MySQLdb.cursors import SSCursor
 
-from shardkit.shadows.shapes import Column
+from shardkit.shadows.shapes import Column, Source
 from shardkit.shadows.transport import Load, Row, Transport
+from shardkit.vendors.registry import vendor_of
 
 #: What a number or a moment takes, in bytes.
 NUMBER_BYTES: Final = 8
 #: How many bytes a character takes at most, as results count the lengths of texts.
 CHARACTER_BYTES: Final = 4
-#: The longest VARCHAR whose row fits in all cases; longer text is LONGTEXT.
-VARCHAR_CHARACTERS: Final = 8000
+#: The longest VARCHAR of which rows have room for several; longer text is LONGTEXT.
+VARCHAR_CHARACTERS: Final = 1000
+#: How long the server may take to be told that nobody wants the rest of an answer, in seconds.
+PATIENCE_SECONDS: Final = 5.0
 
 # Without it the server may put JSON_TABLE in the statement's place for the name, and read it once per row of a join;
 # with it the rows become a table of their own, with the keys that the statement needs.
@@ -32,11 +40,17 @@ _ONCE: Final = "LIMIT 18446744073709551615"
 
 _TEXT: Final = re.compile(r"char|text|enum|set|json", re.IGNORECASE)
 _BINARY: Final = re.compile(r"blob|binary", re.IGNORECASE)
-_BIT: Final = re.compile(r"bit\b", re.IGNORECASE)
 #: Types that JSON_TABLE cannot give a column, and CAST can.
 _CAST: Final = re.compile(r"uuid|inet4|inet6", re.IGNORECASE)
 #: How bytes travel. What UNHEX makes of a LONGTEXT is lost on its way into a table.
 _HEX: Final = ("mediumtext CHARACTER SET latin1", "UNHEX({column})")
+#: Types that only the column of a table can have.
+_TABLES_ONLY: Final = re.compile(r"(enum|set|bit|json|geometry|point|linestring|polygon|multi)", re.IGNORECASE)
+#: What the driver makes Python's, which has no time of 25 hours and no month of number 0.
+_MOMENT: Final = re.compile(r"date|time", re.IGNORECASE)
+#: The server writes six digits of these; as doubles they have all that they hold.
+_SINGLE: Final = re.compile(r"float(\([^()]*\))?", re.IGNORECASE)
+_CHANGED: Final = re.compile(r"float|time\b")
 #: JSON is what MariaDB calls a LONGTEXT of this collation.
 _JSON: Final = ("longtext", "utf8mb4_bin")
 
@@ -78,11 +92,38 @@ class MySQLTransport(Transport):
 
     __slots__ = ()
 
+    def cursor(self, connection: BaseDatabaseWrapper, load: Load) -> Any:
+        """Leave the rows on the server until they are fetched."""
+        del load
+        cursor = connection.cursor()
+        with connection.wrap_database_errors:
+            cursor.cursor.close()
+            cursor.cursor.cursor = cast("Any", connection.connection).cursor(SSCursor)
+        return cursor
+
+    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:
+        """Ask for the text of what the driver, or the server's text of it, would change."""
+        names = [f"c{number}" for number, _ in enumerate(load.columns, 1)]
+        values = [_sent(name, column.type or "") for name, column in zip(names, load.columns, strict=True)]
+        if values == names:
+            return source.sql, source.params
+        heading = f"rows_to_send({', '.join(names)})"
+        return f"WITH {heading} AS ({source.sql}) SELECT {', '.join(values)} FROM rows_to_send", source.params  # noqa: S608
+
+    def understands(self, cursor: Any, load: Load) -> bool:
+        """Note the types; a column that turns out to be one of those that change has to be asked for again."""
+        types = _types(cursor)
+        changed = [bool(_CHANGED.match(type_)) for type_ in types]
+        load.columns = tuple(
+            replace(column, type=type_) if column.type is None or (is_changed and type_ == "float") else column
+            for column, type_, is_changed in zip(load.columns, types, changed, strict=True)
+        )
+        return not any(changed)
+
     def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
         """Make the types from the driver's description of the result."""
         del load
-        pairs = zip(cursor.description, cursor.description_flags, strict=True)
-        return [_described(description, flags) for description, flags in pairs]
+        return _types(cursor)
 
     def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
         """Yield the values of the driver."""
@@ -98,13 +139,60 @@ class MySQLTransport(Transport):
         text = json.dumps([list(map(_element, row)) for row in load.rows], ensure_ascii=False)
         return f"{self.heading(load)} AS ({sql})", [text]
 
+    def fits(self, load: Load) -> bool:
+        """Take tables for columns of types that JSON_TABLE does not have."""
+        return not any(_TABLES_ONLY.match(column.type or "") for column in load.columns)
+
+    def abandon(self, cursor: Any) -> None:
+        """End what the server still sends: the driver can only close what it has read to the end."""
+        if cursor.description is None:
+            cursor.close()
+            return
+        vendor = vendor_of(cursor.db)
+        with suppress(Error), cursor.db.wrap_database_errors:
+            vendor.interrupt(vendor.session(), PATIENCE_SECONDS)
+            cursor.close()
+        vendor.settle()
+
+    def may_not(self, error: Error) -> bool:
+        """Recognise a transaction that may not write, and an account that may not make tables."""
+        return bool(error.args) and error.args[0] in {
+            ER.CANT_EXECUTE_IN_READ_ONLY_TRANSACTION,
+            ER.DBACCESS_DENIED_ERROR,
+        }
+
+    def table(self, name: str) -> str:
+        """Quote the name, which means the temporary table wherever there is one."""
+        return self.quoted(name)
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Drop what is temporary, and nothing else of the same name."""
+        for name in names:
+            self.execute(f"DROP TEMPORARY TABLE {self.table(name)}")
+
+    def is_hidden(self, name: str) -> bool:
+        """MySQL, unlike MariaDB, takes only one mention of a temporary table in a statement."""
+        del name
+        return not cast("Any", self.connection).mysql_is_mariadb
+
+    def definition(self, column: Column) -> str:
+        """Return the type, and the collation of text."""
+        type_ = column.type or "longtext"
+        has_collation = column.collation and _TEXT.search(type_)
+        return f"{type_} COLLATE {column.collation}" if has_collation else type_
+
+    def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
+        """Insert the rows, many with each statement."""
+        places = ", ".join("%s" for _ in load.columns)
+        sql = f"INSERT INTO {self.table(name)} ({self.names(load)}) VALUES ({places})"  # noqa: S608 - quoted names
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, [list(map(_literal, row)) for row in rows])
+
     def _typed(self, column: Column, index: int, rows: Sequence[Row]) -> tuple[str, str]:
         """Return the type of a column of JSON_TABLE, and what is made of its value."""
         type_ = column.type or "longtext"
         if _CAST.fullmatch(type_):
             return "char(45)", f"CAST({{column}} AS {type_})"
-        if _BIT.match(type_):
-            return type_, "{column}"
         if _BINARY.search(type_) or any(isinstance(row[index], bytes) for row in rows):
             return _HEX
         if not _TEXT.search(type_):
@@ -118,6 +206,11 @@ class MySQLTransport(Transport):
             return cast("str", cursor.fetchone()[0])
 
 
+def _types(cursor: Any) -> list[str]:
+    pairs = zip(cursor.description, cursor.description_flags, strict=True)
+    return [_described(description, flags) for description, flags in pairs]
+
+
 def _described(description: Sequence[Any], flags: int) -> str:
     """Return the SQL type of the column that a driver's *description* and *flags* describe."""
     code, length, scale = description[_CODE], description[_LENGTH], description[_SCALE]
@@ -127,6 +220,18 @@ def _described(description: Sequence[Any], flags: int) -> str:
     text = f"varchar({characters})" if 0 < characters <= VARCHAR_CHARACTERS else "longtext"
     type_ = _TYPES.get(code, text).format(length=length, scale=scale, digits=digits)
     return f"{type_} unsigned" if is_unsigned and code in _NUMBERS else type_
+
+
+def _sent(name: str, type_: str) -> str:
+    """Return the expression that gives the value of a column of *type_* unchanged."""
+    if _MOMENT.match(type_):
+        return f"CAST({name} AS CHAR)"
+    return f"CAST({name} AS DOUBLE)" if _SINGLE.fullmatch(type_) else name
+
+
+def _literal(value: Any) -> Any:
+    """Return *value* as a parameter that the driver writes without changing it."""
+    return value if isinstance(value, bytes) else _element(value)
 
 
 def _element(value: Any) -> Any:

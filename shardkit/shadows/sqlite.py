@@ -15,6 +15,8 @@ from shardkit.shadows.transport import Load, Row, Transport
 
 #: What a number takes, in bytes.
 NUMBER_BYTES: Final = 8
+#: So many parameters has a statement at most, unless SQLite was built otherwise.
+PARAMETERS: Final = 32766
 
 _AFFINITIES: Final[Sequence[tuple[str, str]]] = (
     ("INT", "INTEGER"),
@@ -59,6 +61,11 @@ class SQLiteTransport(Transport):
         while rows := cursor.fetchmany(self.CHUNK):
             yield rows, sum(map(_size, chain.from_iterable(rows)))
 
+    def fits(self, load: Load) -> bool:
+        """Take tables for columns that have types: sqlite3 converts values by what a table's column is declared as."""
+        has_types = any(column.type is not None for column in load.columns)
+        return not has_types and len(load.rows) * len(load.columns) <= PARAMETERS
+
     def expression(self, load: Load) -> tuple[str, list[Any]]:
         """List the values as parameters, and cast each column to its affinity where that changes no value."""
         numbers = range(len(load.columns))
@@ -73,6 +80,21 @@ class SQLiteTransport(Transport):
         affinity = affinity_of(column.type)
         sql = f"CAST({name} AS {affinity})" if affinity and is_untouched(values, affinity) else name
         return f"{sql} COLLATE {self.quoted(column.collation)}" if column.collation else sql
+
+    def table(self, name: str) -> str:
+        """Qualify the name."""
+        return f"temp.{self.quoted(name)}"
+
+    def definition(self, column: Column) -> str:
+        """Declare the type, if there is one."""
+        collate = f" COLLATE {self.quoted(column.collation)}" if column.collation else ""
+        return f"{column.type or ''}{collate}".replace("%", "%%")
+
+    def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
+        """Insert the rows one by one, which is quick where no file is written."""
+        places = ", ".join("%s" for _ in load.columns)
+        with self.connection.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {self.table(name)} VALUES ({places})", rows)  # noqa: S608 - quoted names
 
 
 def affinity_of(type_: str | None) -> str | None:

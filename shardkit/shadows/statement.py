@@ -33,6 +33,7 @@ class Shadowed:
     """Shadows that a statement can be told to read."""
 
     transport: Transport
+    #: Common table expressions also where they only give tables their names: neither has a primary key for GROUP BY.
     by: Way
     #: How many rows all shadows hold.
     rows: int

@@ -1,7 +1,8 @@
 """How do rows travel from one database to another without changing?
 
 A *transport* knows that for one vendor: how a source is asked, so that its values arrive as they are stored; what they
-are in between, which nobody else looks into; and how they are given to the database that needs them.
+are in between, which nobody else looks into; and how they are given to the database that needs them, as part of a
+statement or as a temporary table.
 """
 
 from __future__ import annotations
@@ -12,21 +13,23 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shardkit.shadows.shapes import Column, Shadow, Source
 
-#: Values on their way, in the form of the vendor's transport.
-Row = Sequence[Any]
+#: A row on its way, in the form of the vendor's transport.
+Row = Any
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Load:
-    """A shadow whose rows have come, or are coming."""
+    """A shadow whose rows come."""
 
     shadow: Shadow
     #: The shadow's columns; once a source has answered, each has its type.
     columns: tuple[Column, ...]
+    #: The rows that wait to be given to the database.
     rows: list[Row] = field(default_factory=list)
 
     @classmethod
@@ -42,7 +45,7 @@ class Load:
     @property
     def is_typed(self) -> bool:
         """Say whether the type of every column is known."""
-        return all(column.type for column in self.columns)
+        return all(column.type is not None for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,21 @@ class Transport(ABC):
     connection: BaseDatabaseWrapper
 
     #: How many rows are taken from a driver at a time.
-    CHUNK: ClassVar[int] = 2000
+    CHUNK: ClassVar[int] = 1000
 
-    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002 - for those who need it
+    def cursor(self, connection: BaseDatabaseWrapper, load: Load) -> Any:  # noqa: ARG002 - for those who need it
+        """Open a cursor on *connection*, a source's, that does not hold all rows at once."""
+        return connection.cursor()
+
+    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002 - the same
         """Return the statement that makes *source* answer with unchanged values."""
         return source.sql, source.params
+
+    def understands(self, cursor: Any, load: Load) -> bool:
+        """Note the types that *cursor*, which was executed, returns; say whether its values are unchanged as asked."""
+        if not load.is_typed:
+            load.know_types(self.types(cursor, load))
+        return True
 
     @abstractmethod
     def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
@@ -66,13 +79,69 @@ class Transport(ABC):
     def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
         """Yield the rows that *cursor* returns, some at a time, and their size in bytes."""
 
+    def abandon(self, cursor: Any) -> None:
+        """Close *cursor*, from which nobody will read the rest."""
+        cursor.close()
+
+    def fits(self, load: Load) -> bool:  # noqa: ARG002 - the same
+        """Say whether a common table expression gives the rows of *load* exactly as a table does."""
+        return True
+
     @abstractmethod
     def expression(self, load: Load) -> tuple[str, list[Any]]:
         """Return the common table expression that holds the rows of *load*, and its parameters."""
 
+    def has_room(self) -> bool:
+        """Say whether temporary tables can be made here and now."""
+        return True
+
+    def may_not(self, error: Error) -> bool:  # noqa: ARG002 - the same
+        """Say whether *error* says that no temporary table can be made, and nothing else."""
+        return False
+
+    def room(self) -> AbstractContextManager[None]:
+        """Return the block in which temporary tables are made; when it fails, what it made is taken back."""
+        return nullcontext()
+
+    #: Whether `room` takes back the tables of a block that failed.
+    room_is_undone: ClassVar[bool] = False
+
+    def is_hidden(self, name: str) -> bool:  # noqa: ARG002 - the same
+        """Say whether a statement that mentions *name* may miss the temporary table of that name."""
+        return False
+
+    @abstractmethod
+    def table(self, name: str) -> str:
+        """Return the quoted name by which only a temporary table can be meant."""
+
+    @abstractmethod
+    def definition(self, column: Column) -> str:
+        """Return the type of *column*, and its collation, as a table's definition has them."""
+
+    def make(self, name: str, load: Load) -> None:
+        """Make the temporary table *name* for the rows of *load*."""
+        parts = [f"{self.quoted(column.name)} {self.definition(column)}" for column in load.columns]
+        if load.shadow.primary_key is not None:
+            parts.append(f"PRIMARY KEY ({self.quoted(load.shadow.primary_key)})")
+        self.execute(f"CREATE TEMPORARY TABLE {self.quoted(name)} ({', '.join(parts)})")
+
+    @abstractmethod
+    def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
+        """Put *rows* of *load* into its temporary table *name*."""
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Drop temporary tables, and nothing that is called the same."""
+        for name in names:
+            self.execute(f"DROP TABLE {self.table(name)}")
+
     def unprepared(self) -> AbstractContextManager[None]:
         """Keep the server from preparing the statements of the block, where it would do so by itself."""
         return nullcontext()
+
+    def execute(self, sql: str) -> None:
+        """Execute *sql*, which is written as if it had parameters, for its effect."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, ())
 
     def quoted(self, name: str) -> str:
         """Quote *name* for a statement that has parameters."""
@@ -80,5 +149,8 @@ class Transport(ABC):
 
     def heading(self, load: Load) -> str:
         """Return the quoted name and columns of *load*."""
-        columns = ", ".join(self.quoted(column.name) for column in load.columns)
-        return f"{self.quoted(load.shadow.name)} ({columns})"
+        return f"{self.quoted(load.shadow.name)} ({self.names(load)})"
+
+    def names(self, load: Load) -> str:
+        """Return the quoted columns of *load*."""
+        return ", ".join(self.quoted(column.name) for column in load.columns)
