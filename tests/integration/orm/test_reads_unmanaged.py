@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shardkit.errors import CrossShardQuery
 from shardkit.routing.registry import Kind, placement_of_table
 from tests.fix_shop import Shop, same
-from tests.shop.models import OrderReport
+from tests.shop.models import OrderReport, Shipment
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -25,7 +24,8 @@ def test_its_rows_are_those_of_all_shards(shop: Shop):
     assert same(lambda: OrderReport.objects.filter(pk=shop.orders[3].pk), plan="single")
 
 
-def test_what_has_to_be_merged_is_refused(shop: Shop):
+def test_its_rows_are_merged_and_joined_as_theirs(shop: Shop):
     assert shop.orders
-    with pytest.raises(CrossShardQuery):
-        list(OrderReport.objects.order_by("number"))
+    same(lambda: OrderReport.objects.order_by("number", "pk"))
+    same(lambda: OrderReport.objects.filter(pk__in=Shipment.objects.filter(cost__gt=3).values("order")))
+    same(lambda: Shipment.objects.filter(order__in=OrderReport.objects.filter(status="paid").values("pk")))
