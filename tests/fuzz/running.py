@@ -66,7 +66,11 @@ class Run:
                 if until is not None and time.monotonic() >= until:
                     return
                 question = self.question(data, number)
-                verdict = judge(question.code)
+                try:
+                    verdict = judge(question.code)
+                except Exception as error:  # a connection is left unusable
+                    error.add_note(f"at number {number} of seed {self.seed}: {question}")
+                    raise
                 self.tally.note(question, verdict)
                 if verdict.differs:
                     self._report(number, question)

@@ -16,7 +16,7 @@ from tests.fuzz.questions import Question
 
 #: Plans by how much has to meet, the least first.
 PLANS: Final = ("none", "local", "single", "merge rows", "merge groups", "gather", "refuse")
-_NAMES: Final = re.compile(r"\b(shop|nasty|flights)[._]\w+( \([\w, ]+\))?|'[\w.]+'")
+_NAMES: Final = re.compile(r"\b(shop|nasty|flights)([._]\w+)+( \([\w, ]+\))?|'[\w.]+'")
 _LISTS: Final = re.compile(r"…(, …)+")
 
 
