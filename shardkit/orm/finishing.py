@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models import Expression, Func
 from django.db.models.expressions import Col, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
-from shardkit.orm.grouping import NotInParts, compiler_class, is_over_subquery, text_of, untouched
+from shardkit.orm.grouping import NotInParts, Text, compiler_class, is_over_subquery, text_of, untouched
 from shardkit.orm.partials import RELATION, Partials, Piece
 from shardkit.orm.planning import plan_of
 from shardkit.routing.plan import Merge, Recipe
@@ -65,8 +64,7 @@ class Finished:
 
 def finished(compiler: Any, aliases: Sequence[Alias]) -> Finished:
     """Write the statement of *compiler* over the partial rows of *aliases*, or raise `NotInParts`."""
-    query = compiler.query
-    if is_over_subquery(query) and _spans_shards(query.inner_query, compiler):
+    if is_around_groups(compiler):
         return _finished_around(compiler, aliases)
     partials = Partials(compiler, aliases)
     finishing = _finishing(compiler, partials)
@@ -81,9 +79,12 @@ def _finishing(compiler: Any, partials: Partials) -> Any:
     return made
 
 
-def _spans_shards(query: Any, compiler: Any) -> bool:
-    """Say whether rows of the subquery *query* are made of rows of several shards."""
-    plan = plan_of(query.get_compiler(connection=compiler.connection, elide_empty=compiler.elide_empty))
+def is_around_groups(compiler: Any) -> bool:
+    """Say whether the query aggregates over a subquery whose rows are made of rows of several shards."""
+    if not is_over_subquery(compiler.query):
+        return False
+    inside = compiler.query.inner_query
+    plan = plan_of(inside.get_compiler(connection=compiler.connection, elide_empty=compiler.elide_empty))
     return isinstance(plan, Merge) and plan.recipe is Recipe.GROUPS
 
 
@@ -135,7 +136,7 @@ class Finishing:
         return f"SELECT {', '.join(columns)} FROM {_relation(self.partials)}", tuple(params)  # noqa: S608
 
     def compile(self, node: Any) -> Any:
-        """Write *node*, in terms of the partial rows."""
+        """Write *node*, in terms of the partial rows; that it is empty or full is found out as in the original."""
         if self.is_original or isinstance(node, (Ref, Value, ColumnOfParts, Whole)):
             return super().compile(node)  # type: ignore[misc]
         text = self._original(node)
@@ -144,7 +145,7 @@ class Finishing:
         elif text in self.partials.columns:
             node = ColumnOfParts(self.partials.columns[text], None)
         elif isinstance(node, (Col, RawSQL, Query)):
-            raise NotInParts(f"{text and text[0]} is neither grouped by nor aggregated")
+            raise NotInParts(f"{text[0]} is neither grouped by nor aggregated")
         return super().compile(node)  # type: ignore[misc]
 
     def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
@@ -162,12 +163,10 @@ class Finishing:
         """Read the partial rows."""
         return [_relation(self.partials)], []
 
-    def _original(self, node: Any) -> Any:
+    def _original(self, node: Any) -> Text:
         self.is_original = True
         try:
             return text_of(*super().compile(node))  # type: ignore[misc]
-        except (EmptyResultSet, FullResultSet):
-            return None
         finally:
             self.is_original = False
 
@@ -197,7 +196,7 @@ def _relation(partials: Partials) -> str:
         if split is not None and MEAN in split.finish:
             count, mean = (column_of(piece) for piece in pieces[:2])
             name = _mean(pieces).removeprefix(f"{RELATION}.")
-            means.append(f"SUM({count} * {mean}) {window} / NULLIF(SUM({count}) {window}, 0) AS {name}")
+            means.append(f"{partials.aggregates.mean.format(count, mean, over=window)} AS {name}")
     if not means:
         return RELATION
     return f"(SELECT {RELATION}.*, {', '.join(means)} FROM {RELATION}) {RELATION}"  # noqa: S608 - names of ours

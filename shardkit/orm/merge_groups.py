@@ -12,7 +12,7 @@ from shardkit.orm import gather
 from shardkit.orm._django import SINGLE
 from shardkit.orm.adding import add_up, adds_up
 from shardkit.orm.aliases import tag
-from shardkit.orm.finishing import Finished, finished
+from shardkit.orm.finishing import Finished, finished, is_around_groups
 from shardkit.orm.grouping import NotInParts
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def execute(compiler: Any, plan: Merge, result_type: str, chunked_fetch: bool, chunk_size: int) -> Any:  # noqa: FBT001
     """Run the statement of *compiler* on the shards of *plan*, and answer as Django's own method does."""
     tag(compiler.using, None)
-    if adds_up(compiler.query):
+    if adds_up(compiler.query) and not is_around_groups(compiler):
         whole = add_up(compiler, plan.aliases)
         if whole is not None:
             return whole if result_type == SINGLE else iter([[whole]])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections
-from django.db.models import Case, When
+from django.db.models import Case, Count, When
 from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import ColPairs, Value
 
@@ -135,6 +135,14 @@ class Partials:
                 self.finishes[text] = ([self._value(node, described)], None)
             else:
                 self._split(text, node, described)
+        if not self.pieces.all():
+            self._count_rows()
+
+    def _count_rows(self) -> None:
+        """Select anything, where all aggregates are of nothing: each is a constant."""
+        if self.query.group_by is not None:
+            raise NotInParts("it groups by nothing, and selects constants of each row")
+        self._piece("p", self.pieces.parts, Count("*"), Described())
 
     def _piece(self, prefix: str, among: list[Piece], expression: Any, told: Described) -> Piece:
         """Add a column of the values of *expression*."""

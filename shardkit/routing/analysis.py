@@ -86,13 +86,17 @@ def _of_parts(select: Select) -> Plan:
         return first
     if query.combinator:
         return Gather(owners.all_aliases(), f"{query.combinator.upper()} of several shards has to see all rows")
+    if len(select.inside) > 1:
+        return Gather(owners.all_aliases(), "it aggregates over a subquery, beside another one")
     return _over_subquery(query, select.inside[0].query, first)
 
 
 def _over_subquery(query: Any, inside: Any, plan: Plan) -> Plan:
     """Plan an aggregate over the rows of a subquery, *inside*, whose own *plan* is known."""
-    if not isinstance(plan, Merge) or plan.recipe is not Recipe.ROWS:
+    if not isinstance(plan, Merge):
         return Gather(owners.all_aliases(), f"it aggregates over a subquery, and {plan.why}")
+    if plan.recipe is Recipe.GROUPS:
+        return plan  # its rows are made on one database, and so is whatever is made of them
     recipe = recipe_over(query, inside)
     if isinstance(recipe, str):
         return Gather(plan.aliases, recipe)

@@ -49,6 +49,9 @@ class Aggregates(ABC):
     count: ClassVar[str]
     """The SQL of a count: of the type of COUNT, and 0 where there is no row."""
 
+    mean: ClassVar[str] = "SUM({0} * {1}) {over} / NULLIF(SUM({0}) {over}, 0)"
+    """The SQL of the mean of the rows in the window ``{over}``, from (count, mean) of each part."""
+
     def split(self, node: Any, argument: Described) -> Split:
         """Return the parts of the aggregate *node*, whose argument is *described*."""
         match node:

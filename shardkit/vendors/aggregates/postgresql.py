@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from django.db.models import Aggregate, Avg, CharField, Count, Field, Func, Max, Min, Sum, TextField, Variance
 from django.db.models.expressions import CombinedExpression
 
-from shardkit.vendors.aggregates.base import Aggregates, Described, Split, from_moments, is_sample, over
+from shardkit.vendors.aggregates.base import MEAN, Aggregates, Described, Split, is_sample, over
 
 _SMALL: Final = frozenset({"smallint", "integer"})
 _EXACT: Final = frozenset({*_SMALL, "bigint", "numeric"})
@@ -23,6 +23,13 @@ _DISTANCES: Final = "(SUM({0}) * SUM({2}) - SUM({1})::numeric * SUM({1}))"
 # sqrt() rounds where it likes; ten digits more, and the second rounding is the one that counts. NaN has no scale.
 _ROOT: Final = "round(sqrt(round({x}, COALESCE(scale({x}), 0) + 10)), COALESCE(scale({x}), 0))"
 
+# The server's own last steps: its operators raise an error where a result is too small for a float, these do not. A
+# state is count, sum and distances.
+_STATE: Final = "ARRAY[COALESCE({count}, 0)::float8, COALESCE({sum}, 0)::float8, COALESCE({distances}, 0)::float8]"
+# Squares of what is smaller are 0.
+_SQUARE: Final = f"CASE WHEN abs({{1}} - {MEAN}) < 1.5e-162 THEN 0 ELSE ({{1}} - {MEAN}) * ({{1}} - {MEAN}) END"
+_FLOAT_DISTANCES: Final = f"SUM({{2}} + {{0}} * {_SQUARE})"
+
 # An expression that is no text has the default collation as text.
 _DESCRIBE: Final = "pg_typeof(t.c{n})::text, pg_collation_for(t.c{n}::text)"
 
@@ -31,6 +38,9 @@ class PostgreSQLAggregates(Aggregates):
     """What PostgreSQL makes of parts."""
 
     count: ClassVar[str] = "COALESCE(SUM({0}), 0)::bigint"
+    mean: ClassVar[str] = (
+        f"float8_avg({_STATE.format(count='SUM({0}) {over}', sum='SUM({0} * {1}) {over}', distances=0)})"
+    )
 
     def depends_on_type(self, node: Any) -> bool:
         """Say yes of a sum, whose type is another than what it sums, and of text."""
@@ -58,9 +68,11 @@ class PostgreSQLAggregates(Aggregates):
         return "SUM({0})::bigint" if argument.type in _SMALL else "SUM({0})"
 
     def _average(self, node: Any, argument: Described) -> Split:
-        parts = (over(node, Sum, _float(node) if argument.type in _FLOAT else None), over(node, Count))
+        if argument.type in _FLOAT:
+            whole = f"float8_avg({_STATE.format(count='SUM({1})', sum='SUM({0})', distances=0)})"
+            return Split((over(node, Sum, _float(node)), over(node, Count)), whole)
         whole = "SUM({0})::numeric" if argument.type in _EXACT else "SUM({0})"
-        return Split(parts, f"{whole} / NULLIF(SUM({{1}}), 0)")
+        return Split((over(node, Sum), over(node, Count)), f"{whole} / NULLIF(SUM({{1}}), 0)")
 
     def _spread(self, node: Any, argument: Described) -> Split:
         if argument.type not in _EXACT:
@@ -78,7 +90,9 @@ class PostgreSQLAggregates(Aggregates):
     def _spread_of_floats(self, node: Any) -> Split:
         values = _float(node)
         distances = CombinedExpression(over(node, Variance, values), "*", over(node, Count), output_field=Field())
-        return Split((over(node, Count), over(node, Avg, values), distances), from_moments(node))
+        state = _STATE.format(count="SUM({0})", sum=0, distances=_FLOAT_DISTANCES)
+        whole = f"float8_{node.function.lower()}({state})"
+        return Split((over(node, Count), over(node, Avg, values), distances), whole)
 
 
 def may_be_text(expression: Any) -> bool:

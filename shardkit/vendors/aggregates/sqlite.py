@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, cast
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Aggregate, Field
+from django.db.models import Aggregate, Count, Field
 from django.db.models.expressions import Col
 from django.db.models.functions import Cast, Collate
 
@@ -29,6 +29,13 @@ class MomentsOf(Aggregate):
     """The count, the sum and the sum of squares, as text and exact."""
 
     function = "SHARDKIT_MOMENTS"
+    output_field = Field()
+
+
+class TotalOf(Aggregate):
+    """A sum of floats, which is too great for no number."""
+
+    function = "TOTAL"
     output_field = Field()
 
 
@@ -77,8 +84,8 @@ class SQLiteAggregates(Aggregates):
         _PREPARED[connection] = driver
 
     def _average(self, node: Any, argument: Described) -> Split:
-        whole = super()._average(node, argument)
-        return Split(whole.parts, "CAST(SUM({0}) AS REAL) / NULLIF(SUM({1}), 0)")
+        del argument
+        return Split((over(node, TotalOf), over(node, Count)), "SUM({0}) / NULLIF(SUM({1}), 0)")
 
     def _spread(self, node: Any, argument: Described) -> Split:
         del argument
@@ -110,52 +117,63 @@ def _explicit(expression: Any) -> str | None:
     return next((name for part in inside if part is not None and (name := _explicit(part))), None)
 
 
-class _Moments:
+class _Sums:
     """Count, sum and sum of squares of numbers, in exact fractions."""
 
     def __init__(self) -> None:
         self.count, self.sum, self.squares = 0, Fraction(), Fraction()
         self.is_whole = True
+        #: The sum of those that are infinite, None while there are none.
+        self.infinite: float | None = None
+
+
+class _Moments(_Sums):
+    """The moments of numbers, as text."""
 
     def step(self, value: Any) -> None:
         """Take in a *value*; what Python's statistics do not take, NULL too, is an error here as there."""
-        number = Fraction(*value.as_integer_ratio())
         self.count += 1
+        self.is_whole = self.is_whole and isinstance(value, int)
+        if isinstance(value, float) and math.isinf(value):
+            self.infinite = value + (self.infinite or 0)
+            return
+        number = Fraction(*value.as_integer_ratio())
         self.sum += number
         self.squares += number * number
-        self.is_whole = self.is_whole and isinstance(value, int)
 
     def finalize(self) -> str:
         """Write the sums as text."""
-        return json.dumps([self.count, str(self.sum), str(self.squares), self.is_whole])
+        return json.dumps([self.count, str(self.sum), str(self.squares), self.is_whole, self.infinite])
 
 
-class _Finish:
+class _Finish(_Sums):
     """A variance or its root, from the moments of parts."""
 
     is_sample: ClassVar[bool]
     is_root: ClassVar[bool]
 
-    def __init__(self) -> None:
-        self.count, self.sum, self.squares = 0, Fraction(), Fraction()
-        self.is_whole = True
-
     def step(self, text: str | None) -> None:
         """Add the moments of one part, which is NULL where it has no rows."""
         if text is None:
             return
-        count, total, squares, is_whole = json.loads(text)
+        count, total, squares, is_whole, infinite = json.loads(text)
         self.count += count
         self.sum += Fraction(total)
         self.squares += Fraction(squares)
         self.is_whole = self.is_whole and is_whole
+        if infinite is not None:
+            self.infinite = infinite + (self.infinite or 0)
 
     def finalize(self) -> float | None:
-        """Divide as Python's statistics do."""
+        """Divide as Python's statistics do, and raise an error where they do."""
         if not self.count:
             return None
         if self.is_sample and self.count == 1:
             raise StatisticsError("a sample variance requires at least two data points")
+        if self.infinite is not None and self.is_root:
+            raise StatisticsError("what is infinite has no root")
+        if self.infinite is not None:
+            return self.infinite
         distances = (self.count * self.squares - self.sum * self.sum) / self.count
         variance = distances / (self.count - self.is_sample)
         if self.is_root:
