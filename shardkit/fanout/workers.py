@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from shardkit.fanout.statements import Lane
+
+_T = TypeVar("_T")
 
 #: More threads than this never run statements at once; they are started when needed and then kept.
 THREADS: Final = 256
@@ -28,12 +30,12 @@ def _pool() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
-def submit(function: Callable[..., Any], *args: Any) -> Future[Any]:
+def submit(function: Callable[..., _T], *args: Any) -> Future[_T]:
     """Call *function* on another thread, in this thread's context; on this one where no thread can be started."""
     try:
         return _pool().submit(copy_context().run, function, *args)
     except RuntimeError:  # the interpreter is ending, or the system has no thread left
-        future: Future[Any] = Future()
+        future: Future[_T] = Future()
         try:
             future.set_result(function(*args))
         except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -36,6 +36,7 @@ from tests.integration.fanout.worlds import (
     asked,
     everywhere,
     fan_out_settings,
+    in_blocks,
     job,
     jobs,
     shards,
@@ -75,13 +76,6 @@ def _threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shardkit.fanout.executor.can_fly", lambda _lane: False)
 
 
-def in_blocks(call: Callable[[], object]) -> None:
-    with ExitStack() as stack:
-        for alias in shards():
-            stack.enter_context(transaction.atomic(using=alias))
-        call()
-
-
 def told(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
@@ -90,23 +84,23 @@ def told(error: BaseException) -> str:
 def test_the_first_error_ends_the_others_and_is_djangos_with_its_database() -> None:
     statements = [WORLD.endless, WORLD.failing, WORLD.endless, WORLD.endless]
 
-    with pytest.raises(FAILURES) as caught:
-        in_blocks(lambda: run(jobs(*statements)))
+    with pytest.raises(FAILURES) as caught, in_blocks():
+        run(jobs(*statements))
 
     assert f"ran on the database {shards()[1]!r}" in told(caught.value)
     assert isinstance(caught.value, DatabaseError)
 
 
 def test_an_error_of_the_last_statement_is_told_too() -> None:
-    with pytest.raises(FAILURES) as caught:
-        in_blocks(lambda: run(jobs("SELECT 1", "SELECT 1", WORLD.failing)))
+    with pytest.raises(FAILURES) as caught, in_blocks():
+        run(jobs("SELECT 1", "SELECT 1", WORLD.failing))
 
     assert f"ran on the database {shards()[2]!r}" in told(caught.value)
 
 
 def test_an_error_of_one_job_alone_is_told_too() -> None:
-    with pytest.raises(FAILURES) as caught:
-        in_blocks(lambda: run(jobs(WORLD.failing)))
+    with pytest.raises(FAILURES) as caught, in_blocks():
+        run(jobs(WORLD.failing))
 
     assert f"ran on the database {shards()[0]!r}" in told(caught.value)
 
@@ -116,8 +110,8 @@ def test_a_second_statement_does_not_begin_when_the_first_of_its_connection_was_
     first, second = shards()[:2]
     done = [job(first, WORLD.endless), job(first, "SELECT 1"), job(second, WORLD.failing)]
 
-    with pytest.raises(FAILURES):
-        in_blocks(lambda: run(done))
+    with pytest.raises(FAILURES), in_blocks():
+        run(done)
 
     assert not done[1].cursor.description
 
@@ -127,29 +121,27 @@ def test_parameters_that_do_not_fit_are_no_reason_to_leave_statements_running() 
     done = jobs(WORLD.endless, "SELECT %s")
     done[1].params = []
 
-    with pytest.raises((DatabaseError, TypeError, IndexError)):
-        in_blocks(lambda: run(done))
+    with pytest.raises((DatabaseError, TypeError, IndexError)), in_blocks():
+        run(done)
 
 
 def test_a_connection_whose_transaction_is_broken_runs_nothing() -> None:
-    def fail() -> None:
+    with in_blocks():
         transaction.set_rollback(True, using=shards()[1])
         with pytest.raises(TransactionManagementError):
             run(everywhere("SELECT 1"))
 
-    in_blocks(fail)
-
 
 def test_a_deadline_names_who_has_not_answered() -> None:
-    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded) as caught:
-        in_blocks(lambda: run(jobs("SELECT 1", WORLD.endless)))
+    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded) as caught, in_blocks():
+        run(jobs("SELECT 1", WORLD.endless))
 
     assert (shards()[1], 0.2) == (caught.value.aliases, caught.value.seconds)
 
 
 def test_a_deadline_ends_what_runs_on_every_shard() -> None:
-    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded) as caught:
-        in_blocks(lambda: run(everywhere(WORLD.endless)))
+    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded) as caught, in_blocks():
+        run(everywhere(WORLD.endless))
 
     assert ", ".join(shards()) == caught.value.aliases
 
@@ -164,15 +156,15 @@ def test_what_ends_in_time_is_left_alone() -> None:
 @runs_together
 @pytest.mark.usefixtures("threads")
 def test_a_deadline_ends_what_threads_wait_for() -> None:
-    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded):
-        in_blocks(lambda: run(everywhere(WORLD.endless)))
+    with fan_out_settings(FANOUT_DEADLINE=0.2), pytest.raises(ShardDeadlineExceeded), in_blocks():
+        run(everywhere(WORLD.endless))
 
 
 @runs_together
 @pytest.mark.usefixtures("threads")
 def test_an_error_ends_what_threads_wait_for() -> None:
-    with pytest.raises(FAILURES):
-        in_blocks(lambda: run(jobs(WORLD.endless, WORLD.failing)))
+    with pytest.raises(FAILURES), in_blocks():
+        run(jobs(WORLD.endless, WORLD.failing))
 
 
 def test_outside_of_a_transaction_every_connection_is_the_same_and_usable(apart: Any) -> None:
@@ -202,8 +194,8 @@ def test_ctrl_c_ends_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     presser = threading.Thread(target=_press_ctrl_c, args=[has_begun])
     presser.start()
 
-    with pytest.raises(KeyboardInterrupt):
-        in_blocks(lambda: run(everywhere(WORLD.endless)))
+    with pytest.raises(KeyboardInterrupt), in_blocks():
+        run(everywhere(WORLD.endless))
     presser.join()
 
 

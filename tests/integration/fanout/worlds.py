@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from typing import Any, ClassVar, Final
 
-from django.db import connections
+from django.db import connections, transaction
 from django.test import override_settings
 
-from shardkit.conf import get_settings
 from shardkit.fanout import Job
 from shardkit.routing import owners
 from tests import settings
@@ -28,6 +28,8 @@ class World(ABC):
     failing: ClassVar[str]
     #: A statement that does not end by itself.
     endless: ClassVar[str]
+    #: A statement that lasts long enough for another one to begin.
+    short: ClassVar[str]
     #: What the server calls the session that asks, and how that session is ended.
     session: ClassVar[str]
     ending: ClassVar[str]
@@ -36,16 +38,13 @@ class World(ABC):
     def meeting(self, token: str, number: int, members: int) -> str:
         """Write a statement that ends when *members* statements of this *token* have begun; it is the one *number*."""
 
-    @abstractmethod
-    def company(self, token: str) -> str:
-        """Write a query for how many statements of this *token* run now, itself included."""
-
 
 class PostgreSQLWorld(World):
     """The name of an application is seen on every database of the server, and stays after the statement."""
 
     failing = "SELECT 1 / 0"
     endless = f"SELECT pg_sleep({FOR_EVER})"
+    short = "SELECT 1 FROM pg_sleep(0.02)"
     session = "SELECT pg_backend_pid()"
     ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {number}"
 
@@ -62,17 +61,13 @@ class PostgreSQLWorld(World):
                 RAISE EXCEPTION 'alone';
             END $$"""
 
-    def company(self, token: str) -> str:
-        return f"""
-            SELECT count(*) FROM pg_stat_activity, pg_sleep(0.02)
-            WHERE state = 'active' AND query LIKE '%{token}%' AND backend_type = 'client backend'"""
-
 
 class MariaDBWorld(World):
     """A named lock is seen on every database of the server, and stays after the statement."""
 
     failing = "SELECT * FROM no_such_table"
     endless = f"SELECT SLEEP({FOR_EVER})"
+    short = "SELECT SLEEP(0.02)"
     session = "SELECT CONNECTION_ID()"
     ending = "KILL {number}"
 
@@ -89,24 +84,17 @@ class MariaDBWorld(World):
                 END WHILE;
             END"""
 
-    def company(self, token: str) -> str:
-        return f"""
-            SELECT COUNT(*) FROM information_schema.processlist
-            WHERE INSTR(info, '{token}') AND SLEEP(0.02) = 0 AND command = 'Query'"""
-
 
 class SQLiteWorld(World):
     """Nothing runs beside anything."""
 
     failing = "SELECT * FROM no_such_table"
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    short = "SELECT 1"
     session = ending = "SELECT 0"
 
     def meeting(self, token: str, number: int, members: int) -> str:
         raise NotImplementedError
-
-    def company(self, token: str) -> str:
-        return f"SELECT 1 /* {token} */"
 
 
 _WORLDS: Final[dict[str, World]] = {
@@ -149,8 +137,13 @@ def asked(alias: Any, sql: str = "SELECT 7", *, on: Any = connections) -> Any:
         return cursor.fetchone()[0]
 
 
+def in_blocks() -> ExitStack:
+    """Open a block on every shard, so that the test's own transaction survives a failure inside."""
+    stack = ExitStack()
+    for alias in shards():
+        stack.enter_context(transaction.atomic(using=alias))
+    return stack
+
+
 def fan_out_settings(**changed: Any) -> override_settings:
     return override_settings(SHARDKIT={**settings.SHARDKIT, **changed})
-
-
-__all__ = ["FOR_EVER", "IS_IN_FLIGHT", "IS_SERIAL", "WORLD", "get_settings"]
