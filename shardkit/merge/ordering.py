@@ -19,6 +19,7 @@ class Kind(Enum):
     UUID = "uuid"
     BYTES = "bytes"
     TEXT = "text"
+    ADDRESS = "address"
     UNKNOWN = "unknown"
 
 
@@ -27,7 +28,7 @@ class Sorted:
     """What is known of an expression that rows are sorted by."""
 
     kind: Kind
-    #: How many characters its text has at most.
+    #: How many characters its text has at most; 0 for a column without a limit, None for what is no column.
     width: int | None = None
     #: The collation that its SQL names or its column was declared with; empty if there is none.
     collation: str = ""

@@ -7,6 +7,7 @@ order that one database would give them, cuts off what was added, and hands them
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
@@ -44,7 +45,7 @@ def execute(compiler: Any, plan: Merge, result_type: str, chunked_fetch: bool, c
             rows = _Rows(compiler, plan, chunk, careful=True)
         if result_type == SINGLE:
             return rows.first()
-        return rows.handed_out() if chunked_fetch else rows.at_hand()
+        return rows.as_read() if chunked_fetch else rows.at_hand()
     except OrderUnknown as unknown:
         found = Gather(plan.aliases, f"{unknown} and {plan.why}")
         return gather.execute(compiler, found, result_type, chunked_fetch, chunk_size)
@@ -86,9 +87,11 @@ class _Rows:
             return iter([[row for _, rows in runs for row in rows]])
         return self._tagged(iter(runs))
 
-    def handed_out(self) -> Iterator[list[Any]]:
-        """Return rows as they are read."""
-        return self._tagged(self.runs())
+    def as_read(self) -> Iterator[list[Any]]:
+        """Return rows as they are read. The first are read now: what cannot be put in order mostly shows in them."""
+        runs = self.runs()
+        begun = next(runs, None)
+        return self._tagged(iter(()) if begun is None else chain([begun], runs))
 
     def runs(self) -> Generator[Run]:
         """Yield the rows in their order, as wide as Django expects them, in runs of one shard each."""
@@ -133,8 +136,7 @@ class _Rows:
                 yield alias, query.get_compiler(alias, elide_empty=self.compiler.elide_empty)
                 continue
             query.low_mark = 0  # what is skipped is only known after the merge
-            shared = sorting(connection.ops.compiler(query.compiler))(
-                query, connection, alias, self.compiler.elide_empty
-            )
+            base: Any = connection.ops.compiler(query.compiler)
+            shared = sorting(base)(query, connection, alias, self.compiler.elide_empty)
             shared.careful = careful
             yield alias, shared

@@ -21,6 +21,7 @@ _KINDS: Final[tuple[tuple[tuple[type[models.Field[Any, Any]], ...], Kind], ...]]
     ((models.UUIDField,), Kind.UUID),
     ((models.BinaryField,), Kind.BYTES),
     ((models.CharField, models.TextField, models.FileField, models.FilePathField), Kind.TEXT),
+    ((models.GenericIPAddressField,), Kind.ADDRESS),
 )
 #: What may turn out to be text.
 _MAYBE_TEXT: Final = frozenset({Kind.TEXT, Kind.UNKNOWN})
@@ -38,7 +39,7 @@ def kind_of_sort(expression: Any, connection: Any) -> Sorted:
     collations = {str(getattr(node, "collation", "")) for node in walk(found) if isinstance(node, Collate)}
     return Sorted(
         kind,
-        width=field.max_length if kind is Kind.TEXT and isinstance(found, Col) else None,
+        width=field.max_length or 0 if kind is Kind.TEXT and _is_column(found) else None,
         collation=next(iter(collations), None) or _declared(found, connection),
         is_plain=len(collations) <= 1 and not isinstance(found, RawSQL),
     )
@@ -59,6 +60,13 @@ def _kind(field: Any) -> Kind:
     if not str(type(field).db_type.__module__).startswith(_TRUSTED):
         return Kind.UNKNOWN
     return next((kind for fields, kind in _KINDS if isinstance(field, fields)), Kind.UNKNOWN)
+
+
+def _is_column(expression: Any) -> bool:
+    """Say whether *expression* is a column, by whatever collation."""
+    while isinstance(expression, Collate):
+        (expression,) = expression.get_source_expressions()
+    return isinstance(expression, Col)
 
 
 def _declared(expression: Any, connection: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
-from django.db import models
+from django.db import connection, models
 
 from shardkit.models import (
     ByHash,
@@ -325,3 +325,28 @@ class Memo(models.Model):
 
     text = models.CharField(max_length=50)
     country = models.ForeignKey(Country, models.CASCADE, null=True, db_constraint=False)
+
+
+class Sample(ShardedModel):
+    """Values that databases sort otherwise than Python does, and otherwise than one another."""
+
+    shard_key = "spot"
+    spot = models.IntegerField()
+    text = models.TextField(null=True)  # noqa: DJ001 - NULL is one of the values
+    name = models.CharField(max_length=40, null=True)  # noqa: DJ001
+    folded = models.CharField(  # noqa: DJ001
+        max_length=40,
+        null=True,
+        db_collation={"sqlite": "NOCASE", "mysql": "utf8mb4_general_ci"}.get(connection.vendor, "POSIX"),
+    )
+    real = models.FloatField(null=True)
+    amount = models.DecimalField(max_digits=14, decimal_places=4, null=True)
+    day = models.DateField(null=True)
+    moment = models.DateTimeField(null=True)
+    hour = models.TimeField(null=True)
+    span = models.DurationField(null=True)
+    token = models.UUIDField(null=True)
+    flag = models.BooleanField(null=True)
+    blob = models.BinaryField(null=True)
+    document = models.JSONField(null=True)
+    address = models.GenericIPAddressField(null=True)
