@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, overload
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
@@ -23,6 +23,7 @@ from django.db.models.query import FlatValuesListIterable, ModelIterable, Values
 
 from shardkit.errors import CursorInvalid, OrderNotPageable
 from shardkit.orm.keysets import Keyset
+from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -207,15 +208,21 @@ class Pager:
         return hashlib.sha256(shape.encode()).hexdigest()[:16]
 
     def _written(self, value: Any) -> Any:
+        counting = vendor_of(self.keyset.connection).sorted_characters
+        if isinstance(value, str) and counting is not None and len(value) > counting:
+            self._refuse(f"only the first {counting} characters of a text are sure to count in the order")
+        if isinstance(value, Decimal) and not value.is_finite():
+            self._refuse(f"{value} is no number that Django could compare")
         if value is None or isinstance(value, (bool, int, str)):
             return value if type(value) in {bool, int, str, type(None)} else _plain(value)
         writer = next((_WRITERS[kind] for kind in type(value).__mro__ if kind in _WRITERS), None)
         if writer is None:
-            raise OrderNotPageable(
-                self.keyset.label, f"values of the type {type(value).__name__} order it", "Order by other columns."
-            )
+            self._refuse(f"values of the type {type(value).__name__} order it")
         name, write = writer
         return [name, write(value)]
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise OrderNotPageable(self.keyset.label, why, "Order by other columns.")
 
 
 def _plain(value: Any) -> Any:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, router
-from django.db.models import DecimalField, FloatField, JSONField
+from django.db.models import DecimalField, FloatField
 from django.db.models.expressions import Col, ColPairs, ExpressionWrapper, OrderBy, RawSQL, Ref
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Random
 from django.db.models.lookups import IsNull
 from django.db.models.sql.where import AND, OR, WhereNode
@@ -174,9 +175,7 @@ class Keyset:
         compiler = self.query.get_compiler(connection=self.connection, elide_empty=False)
         compiler.setup_query()
         for order, _sql in compiler.get_order_by():
-            expression: Any = order.expression
-            while isinstance(expression, Ref):
-                expression = expression.source
+            expression = _meant(order.expression)
             for each in expression.get_cols() if isinstance(expression, ColPairs) else [expression]:
                 copied = order.copy()
                 copied.expression = each
@@ -209,7 +208,9 @@ class Keyset:
         for node in walk(expression):
             if isinstance(node, (Random, RawSQL)):
                 self._refuse(f"{type(node).__name__} orders it", _ASK_FOR_ORDER)
-        if isinstance(field, JSONField) or hasattr(field, "from_db_value") or hasattr(field, "base_field"):
+            if isinstance(node, KeyTransform):
+                self._refuse("a part of a JSONField orders it", _ASK_FOR_ORDER)
+        if hasattr(field, "from_db_value") or hasattr(field, "base_field"):
             self._refuse(f"values of a {type(field).__name__} order it", _ASK_FOR_ORDER)
 
     def _attribute(self, expression: Any) -> str | None:
@@ -225,6 +226,11 @@ class Keyset:
 
     def _refuse(self, why: str, remedy: str) -> None:
         raise OrderNotPageable(self.label, why, remedy)
+
+
+def _meant(expression: Any) -> Any:
+    """Return what *expression* refers to, when it is a name or number of something selected."""
+    return _meant(expression.source) if hasattr(expression, "source") and isinstance(expression, Ref) else expression
 
 
 def _behind(keys: Sequence[Key], values: Sequence[Any], *, inclusive: bool) -> Any:

@@ -90,6 +90,9 @@ class Vendor(ABC):
     updates_return_rows: ClassVar[bool]
     """Whether UPDATE has RETURNING."""
 
+    sorted_characters: ClassVar[int | None] = None
+    """How many characters of a text are sure to count when rows are sorted; None is all of them."""
+
     runs_elsewhere: ClassVar[bool]
     """Whether statements run in a server, so that several can be waited for at once."""
 

@@ -31,6 +31,8 @@ class MySQL(Vendor):
     defers_constraints: ClassVar[bool] = False
     locks_rows: ClassVar[bool] = True
     updates_return_rows: ClassVar[bool] = False
+    # max_sort_length is 1024 bytes, and a character may weigh several.
+    sorted_characters: ClassVar[int | None] = 128
     runs_elsewhere: ClassVar[bool] = True
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": _DIGITS_SQL,
