@@ -15,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -22,13 +23,15 @@ from MySQLdb.constants import ER, FIELD_TYPE, FLAG
 from MySQLdb.cursors import SSCursor
 
 from shardkit.shadows.shapes import Column, Source
-from shardkit.shadows.transport import Load, Row, Transport
+from shardkit.shadows.transport import Conditions, Load, Row, Transport
 from shardkit.vendors.registry import vendor_of
 
 #: What a number or a moment takes, in bytes.
 NUMBER_BYTES: Final = 8
 #: How many bytes a character takes at most, as results count the lengths of texts.
 CHARACTER_BYTES: Final = 4
+#: The first version of MariaDB that has JSON_TABLE.
+FIRST_WITH_JSON_TABLE: Final = (10, 6)
 #: The longest VARCHAR of which rows have room for several; longer text is LONGTEXT.
 VARCHAR_CHARACTERS: Final = 1000
 #: How long the server may take to be told that nobody wants the rest of an answer, in seconds.
@@ -83,6 +86,8 @@ _NUMBERS: Final = {
     FIELD_TYPE.DECIMAL,
     FIELD_TYPE.NEWDECIMAL,
 }
+#: The database of each connection, and its collation.
+_default_collations: Final[WeakKeyDictionary[BaseDatabaseWrapper, tuple[str, str]]] = WeakKeyDictionary()
 #: A driver's description of a column: which entry is what.
 _CODE, _LENGTH, _SCALE = 1, 3, 5
 
@@ -101,8 +106,9 @@ class MySQLTransport(Transport):
             cursor.cursor.cursor = cast("Any", connection.connection).cursor(SSCursor)
         return cursor
 
-    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:
+    def question(self, source: Source, load: Load, cursor: Any, most: int) -> tuple[str, tuple[Any, ...]]:
         """Ask for the text of what the driver, or the server's text of it, would change."""
+        del cursor, most
         names = [f"c{number}" for number, _ in enumerate(load.columns, 1)]
         values = [_sent(name, column.type or "") for name, column in zip(names, load.columns, strict=True)]
         if values == names:
@@ -140,8 +146,9 @@ class MySQLTransport(Transport):
         return f"{self.heading(load)} AS ({sql})", [text]
 
     def fits(self, load: Load) -> bool:
-        """Take tables for columns of types that JSON_TABLE does not have."""
-        return not any(_TABLES_ONLY.match(column.type or "") for column in load.columns)
+        """Take tables for columns of types that JSON_TABLE does not have, and where there is no JSON_TABLE."""
+        has_json_table = not self._is_mariadb or cast("Any", self.connection).mysql_version >= FIRST_WITH_JSON_TABLE
+        return has_json_table and not any(_TABLES_ONLY.match(column.type or "") for column in load.columns)
 
     def abandon(self, cursor: Any) -> None:
         """End what the server still sends: the driver can only close what it has read to the end."""
@@ -170,10 +177,13 @@ class MySQLTransport(Transport):
         for name in names:
             self.execute(f"DROP TEMPORARY TABLE {self.table(name)}")
 
-    def is_hidden(self, name: str) -> bool:
+    def conditions(self) -> Conditions:
         """MySQL, unlike MariaDB, takes only one mention of a temporary table in a statement."""
-        del name
-        return not cast("Any", self.connection).mysql_is_mariadb
+        return Conditions(are_found=self._is_mariadb)
+
+    def alias(self, name: str, load: Load) -> str:
+        """Let the only mention be one, whatever the statement makes of the expression's name."""
+        return f"{self.quoted(load.shadow.name)} AS (SELECT * FROM {self.table(name)} {_ONCE})"  # noqa: S608 - quoted
 
     def definition(self, column: Column) -> str:
         """Return the type, and the collation of text."""
@@ -188,6 +198,10 @@ class MySQLTransport(Transport):
         with self.connection.cursor() as cursor:
             cursor.executemany(sql, [list(map(_literal, row)) for row in rows])
 
+    @property
+    def _is_mariadb(self) -> bool:
+        return bool(cast("Any", self.connection).mysql_is_mariadb)
+
     def _typed(self, column: Column, index: int, rows: Sequence[Row]) -> tuple[str, str]:
         """Return the type of a column of JSON_TABLE, and what is made of its value."""
         type_ = column.type or "longtext"
@@ -201,9 +215,14 @@ class MySQLTransport(Transport):
         return f"{type_} COLLATE {column.collation or default}", "{column}"
 
     def _default_collation(self) -> str:
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT @@collation_database")
-            return cast("str", cursor.fetchone()[0])
+        """Return the collation of text that says none; it is asked for once, since it does not change in practice."""
+        database = self.connection.settings_dict["NAME"]
+        known = _default_collations.get(self.connection)
+        if known is None or known[0] != database:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT @@collation_database")
+                known = _default_collations[self.connection] = (database, cursor.fetchone()[0])
+        return known[1]
 
 
 def _types(cursor: Any) -> list[str]:

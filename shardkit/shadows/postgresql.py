@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shardkit.shadows.copying import copying
 from shardkit.shadows.shapes import Column, Source
-from shardkit.shadows.transport import Load, Row, Transport
+from shardkit.shadows.transport import Conditions, Load, Row, Transport
 
 #: Types that come with the server have smaller ids, the same in every database.
 FIRST_OWN_OID: Final = 16384
@@ -27,14 +27,13 @@ FIRST_OWN_OID: Final = 16384
 # The id of a type is all that a result says; only the database that it came from knows its own types by theirs.
 _TYPE_SQL: Final = "SELECT format_type(%s, %s)"
 
-# A transaction that may not write may not make tables either, which is so on every standby, nor may everybody.
-_ROOM_SQL: Final = """
+# Tables can be made neither in a transaction that may not write, such as any on a standby, nor by everybody. They are
+# found first unless the path names their schema, which then has the place that it says.
+_CONDITIONS_SQL: Final = """
     SELECT current_setting('transaction_read_only') = 'off'
-    AND has_database_privilege(current_database(), 'TEMPORARY')
+    AND has_database_privilege(current_database(), 'TEMPORARY'),
+    current_setting('search_path') NOT LIKE '%%pg_temp%%'
 """
-
-# Temporary tables are found first unless the path names their schema, which then has the place that it says.
-_PATH_SQL: Final = "SELECT current_setting('search_path') LIKE '%%pg_temp%%'"
 
 _SAVEPOINT: Final = "shardkit_shadows"
 
@@ -58,6 +57,7 @@ class PostgreSQLTransport(Transport):
 
     __slots__ = ()
 
+    has_key_from_the_start: ClassVar[bool] = False
     room_is_undone: ClassVar[bool] = True
     #: A table is filled by one COPY for each chunk.
     CHUNK: ClassVar[int] = 5000
@@ -66,9 +66,14 @@ class PostgreSQLTransport(Transport):
         """Copy where the types are known, and otherwise let the result tell them."""
         return copying(connection) if load.is_typed else connection.cursor()
 
-    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:
-        """Ask for lines where the types are known."""
-        return (f"COPY ({source.sql}) TO STDOUT" if load.is_typed else source.sql), source.params
+    def question(self, source: Source, load: Load, cursor: Any, most: int) -> tuple[str, tuple[Any, ...]]:
+        """Ask for lines where the types are known, and otherwise for no more rows than this process should hold."""
+        del load
+        if not hasattr(cursor, "lines"):
+            return f"SELECT * FROM ({source.sql}) AS rows_to_send LIMIT {most}", source.params  # noqa: S608
+        # Without parameters psycopg leaves the statement as it is written.
+        sql = source.sql if source.params else source.sql.replace("%%", "%")
+        return f"COPY ({sql}) TO STDOUT", source.params
 
     def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
         """Name the types by the ids in the result."""
@@ -78,14 +83,18 @@ class PostgreSQLTransport(Transport):
     def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
         """Yield lines of COPY's text format."""
         lines = cursor.lines() if hasattr(cursor, "lines") else _lines(cursor.pgresult)
-        while chunk := list(islice(lines, self.CHUNK)):
+        while chunk := self._taken(lines, cursor):
             yield chunk, sum(map(len, chunk))
+
+    def _taken(self, lines: Iterator[bytes], cursor: Any) -> list[Row]:
+        with cursor.db.wrap_database_errors:
+            return list(islice(lines, self.CHUNK))
 
     def abandon(self, cursor: Any) -> None:
         """End what the server still sends."""
         with suppress(Error):
-            if hasattr(cursor, "abandon"):
-                cursor.abandon()
+            if hasattr(cursor, "end"):
+                cursor.end()
         cursor.close()
 
     def expression(self, load: Load) -> tuple[str, list[Any]]:
@@ -103,9 +112,11 @@ class PostgreSQLTransport(Transport):
         collate = f" COLLATE {self.quoted(column.collation)}" if column.collation else ""
         return f"CAST({name} AS {_unlimited(column)}){collate}"
 
-    def has_room(self) -> bool:
+    def conditions(self) -> Conditions:
         """Ask the server, which alone knows whether it is a standby."""
-        return self._says(_ROOM_SQL)
+        with self.connection.cursor() as cursor:
+            cursor.execute(_CONDITIONS_SQL, ())
+            return Conditions(*cursor.fetchone())
 
     @contextmanager
     def room(self) -> Iterator[None]:
@@ -124,11 +135,6 @@ class PostgreSQLTransport(Transport):
             raise
         self._tell(f"RELEASE SAVEPOINT {_SAVEPOINT}")
 
-    def is_hidden(self, name: str) -> bool:
-        """Say whether the search path looks elsewhere first."""
-        del name
-        return self._says(_PATH_SQL)
-
     def table(self, name: str) -> str:
         """Qualify the name."""
         return f"pg_temp.{self.quoted(name)}"
@@ -141,8 +147,16 @@ class PostgreSQLTransport(Transport):
     def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
         """Copy the lines as they are."""
         sql = f"COPY {self.table(name)} ({self.names(load)}) FROM STDIN".replace("%%", "%")
-        with self.connection.cursor() as cursor, self.connection.wrap_database_errors, cursor.copy(sql) as copy:
-            copy.write(b"".join(rows))
+        with copying(self.connection) as cursor, self.connection.wrap_database_errors:
+            cursor.execute(sql, ())
+            cursor.write(b"".join(rows))
+
+    def finish(self, name: str, load: Load) -> None:
+        """Add the primary key, which is quicker than to keep it while rows come, and let the planner look at them."""
+        table, key = self.table(name), load.shadow.primary_key
+        if key is not None:
+            self.execute(f"ALTER TABLE {table} ADD PRIMARY KEY ({self.quoted(key)})")
+        self.execute(f"ANALYZE {table}")
 
     @contextmanager
     def unprepared(self) -> Iterator[None]:
@@ -157,11 +171,6 @@ class PostgreSQLTransport(Transport):
             yield
         finally:
             driver.prepare_threshold = threshold
-
-    def _says(self, sql: str) -> bool:
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, ())
-            return bool(cursor.fetchone()[0])
 
     def _tell(self, sql: str) -> None:
         """Execute *sql* also in a transaction that has failed."""

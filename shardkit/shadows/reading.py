@@ -7,11 +7,11 @@ several questions to answer is asked the next one when it has answered the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from django.db import connections
+from django.db import Error, connections
 
 from shardkit.fanout import Job, run
 from shardkit.shadows.budget import Budget
@@ -27,15 +27,41 @@ class _Question:
     job: Job
     is_answered: bool = False
 
-    def chunks(self) -> Iterator[tuple[list[Row], int]]:
-        """Yield the answer; ask again when only the answer tells how it has to be asked for."""
-        cursor = self.job.cursor
-        if not self.transport.understands(cursor, self.load):
-            self.transport.abandon(cursor)
-            cursor = self.job.cursor = self.transport.cursor(connections[self.source.alias], self.load)
-            cursor.execute(*self.transport.question(self.source, self.load))
-        yield from self.transport.answer(cursor)
+    @classmethod
+    def of(cls, transport: Transport, load: Load, source: Source, budget: Budget) -> _Question:
+        cursor = transport.cursor(connections[source.alias], load)
+        most = budget.rows - budget.spent_rows + 1
+        return cls(transport, load, source, Job(source.alias, cursor, *transport.question(source, load, cursor, most)))
+
+    @property
+    def is_of_the_coordinator(self) -> bool:
+        """Say whether the rows come from where they go to."""
+        return connections[self.source.alias] is self.transport.connection
+
+    def chunks(self, budget: Budget) -> Iterator[list[Row]]:
+        """Yield the answer and spend *budget* on it; a coordinator's own has come before anything else is done."""
+        try:
+            if self.is_of_the_coordinator:
+                yield from list(self._spending(budget))
+            else:
+                yield from self._spending(budget)
+        except Error as error:
+            error.add_note(f"The rows came from the database {self.source.alias!r}.")
+            raise
         self.is_answered = True
+
+    def _spending(self, budget: Budget) -> Iterator[list[Row]]:
+        if not self.transport.understands(self.job.cursor, self.load):
+            self._ask_again(budget)
+        for rows, size in self.transport.answer(self.job.cursor):
+            budget.spend(self.load.shadow.name, len(rows), size)
+            yield rows
+
+    def _ask_again(self, budget: Budget) -> None:
+        """Ask in the way that only the answer told."""
+        self.transport.abandon(self.job.cursor)
+        self.job = self.of(self.transport, self.load, self.source, budget).job
+        run([self.job])
 
     def close(self) -> None:
         """Close the cursor, whatever is left in it."""
@@ -45,25 +71,18 @@ class _Question:
             self.transport.abandon(self.job.cursor)
 
 
-def read(transport: Transport, loads: Sequence[Load], budget: Budget) -> Iterator[tuple[Load, list[Row]]]:
+def read(transport: Transport, loads: Sequence[Load], budget: Budget) -> Generator[tuple[Load, list[Row]]]:
     """Yield the rows of all sources of *loads*, spending *budget* while they come."""
     for wave in _waves(loads):
         with ExitStack() as stack:
             questions = []
             for load, source in wave:
-                cursor = transport.cursor(connections[source.alias], load)
-                job = Job(source.alias, cursor, *transport.question(source, load))
-                questions.append(question := _Question(transport, load, source, job))
+                questions.append(question := _Question.of(transport, load, source, budget))
                 stack.callback(question.close)
             run([question.job for question in questions])
-            for question in questions:
-                yield from _spending(question, budget)
-
-
-def _spending(question: _Question, budget: Budget) -> Iterator[tuple[Load, list[Row]]]:
-    for rows, size in question.chunks():
-        budget.spend(question.load.shadow.name, len(rows), size)
-        yield question.load, rows
+            for question in sorted(questions, key=lambda question: not question.is_of_the_coordinator):
+                for rows in question.chunks(budget):
+                    yield question.load, rows
 
 
 def _waves(loads: Sequence[Load]) -> list[list[tuple[Load, Source]]]:

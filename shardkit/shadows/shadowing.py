@@ -8,7 +8,7 @@ prepared. Many rows go into temporary tables as they come, so that this process 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 from django.db import Error
@@ -44,8 +44,9 @@ def shadowed(
     loads = [Load.of(shadow) for shadow in shadows]
     with ExitStack() as stack:
         place = _Place(transport, loads, stack, by)
-        for load, rows in read(transport, loads, budget):
-            place.take(load, rows, budget.spent_bytes)
+        with closing(read(transport, loads, budget)) as answers:
+            for load, rows in answers:
+                place.take(load, rows, budget.spent_bytes)
         yield place.shadowed()
 
 
@@ -73,8 +74,7 @@ class _Place:
         if self._tables is None and (self._by == "temporary tables" or not self._all_fit()):
             self._use_tables()
         if self._tables is not None:
-            for load in self._loads:
-                self._tables.take(load, ())
+            self._tables.finish(self._loads)
             renamed = self._tables.expressions
             return Shadowed(self._transport, "cte" if renamed else "temporary tables", self._rows, renamed)
         expressions: list[str] = []
@@ -90,8 +90,8 @@ class _Place:
 
     def _use_tables(self) -> None:
         """Go over to tables for good, or never."""
-        tables = self._transport.has_room() and self._made()
-        if not tables:
+        tables = self._first_table() if self._loads else None
+        if tables is None:
             self._by = "cte"
             return
         self._tables = tables
@@ -100,10 +100,13 @@ class _Place:
                 tables.take(load, load.rows)
                 load.rows = []
 
-    def _made(self) -> Tables | None:
+    def _first_table(self) -> Tables | None:
         """Make the first table; return nothing where the database does not let us."""
+        conditions = self._transport.conditions()
+        if not conditions.has_room:
+            return None
         self._stack.enter_context(self._transport.room())
-        tables = self._stack.enter_context(Tables(self._transport))
+        tables = self._stack.enter_context(Tables(self._transport, conditions.are_found))
         try:
             tables.make(next((load for load in self._loads if load.rows), self._loads[0]))
         except Error as error:

@@ -44,8 +44,9 @@ class SQLiteTransport(Transport):
 
     __slots__ = ()
 
-    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:
+    def question(self, source: Source, load: Load, cursor: Any, most: int) -> tuple[str, tuple[Any, ...]]:
         """Ask for expressions over the columns: sqlite3 converts what comes from a column declared as a date."""
+        del cursor, most
         names = [f"c{number}" for number, _ in enumerate(load.columns, 1)]
         values = ", ".join(f"+{name} AS {name}" for name in names)
         sql = f"WITH rows_to_send({', '.join(names)}) AS ({source.sql}) SELECT {values} FROM rows_to_send"  # noqa: S608

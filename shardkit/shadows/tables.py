@@ -29,12 +29,14 @@ class Tables:
     """The temporary tables of some shadows, which are gone when the block ends."""
 
     transport: Transport
+    #: A statement finds a table by its name alone.
+    are_found: bool = True
     names: dict[Load, str] = field(default_factory=dict)
 
     def make(self, load: Load) -> None:
         """Make the table of *load*, still empty."""
         name, standing = load.shadow.name, _standing.setdefault(self.transport.connection, set())
-        if name in standing or self.transport.is_hidden(name):
+        if name in standing or not self.are_found:
             name = f"shardkit_shadow_{next(_numbers)}"
         self.transport.make(name, load)
         self.names[load] = name
@@ -47,14 +49,16 @@ class Tables:
         if rows:
             self.transport.fill(self.names[load], load, rows)
 
+    def finish(self, loads: Sequence[Load]) -> None:
+        """Make the tables of *loads* ready, with rows or without."""
+        for load in loads:
+            self.take(load, ())
+            self.transport.finish(self.names[load], load)
+
     @property
     def expressions(self) -> list[str]:
         """What a statement needs in order to find the tables that have not their shadow's name."""
-        return [
-            f"{self.transport.quoted(load.shadow.name)} AS (SELECT * FROM {self.transport.table(name)})"  # noqa: S608
-            for load, name in self.names.items()
-            if name != load.shadow.name
-        ]
+        return [self.transport.alias(name, load) for load, name in self.names.items() if name != load.shadow.name]
 
     def __enter__(self) -> Self:
         return self

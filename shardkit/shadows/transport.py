@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -48,6 +48,15 @@ class Load:
         return all(column.type is not None for column in self.columns)
 
 
+class Conditions(NamedTuple):
+    """What temporary tables can do on one connection at the time."""
+
+    #: They can be made.
+    has_room: bool = True
+    #: A statement that mentions the name of one reads it, however often it does.
+    are_found: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Transport(ABC):
     """How rows travel to one connection from databases of the same vendor."""
@@ -61,8 +70,17 @@ class Transport(ABC):
         """Open a cursor on *connection*, a source's, that does not hold all rows at once."""
         return connection.cursor()
 
-    def question(self, source: Source, load: Load) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002 - the same
-        """Return the statement that makes *source* answer with unchanged values."""
+    def question(
+        self,
+        source: Source,
+        load: Load,  # noqa: ARG002 - the same
+        cursor: Any,  # noqa: ARG002 - the same
+        most: int,  # noqa: ARG002 - the same
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Return the statement that makes *source* answer with unchanged values, on *cursor*.
+
+        Nobody will read more than *most* rows of the answer.
+        """
         return source.sql, source.params
 
     def understands(self, cursor: Any, load: Load) -> bool:
@@ -91,9 +109,9 @@ class Transport(ABC):
     def expression(self, load: Load) -> tuple[str, list[Any]]:
         """Return the common table expression that holds the rows of *load*, and its parameters."""
 
-    def has_room(self) -> bool:
-        """Say whether temporary tables can be made here and now."""
-        return True
+    def conditions(self) -> Conditions:
+        """Say what temporary tables can do here and now."""
+        return Conditions()
 
     def may_not(self, error: Error) -> bool:  # noqa: ARG002 - the same
         """Say whether *error* says that no temporary table can be made, and nothing else."""
@@ -103,12 +121,10 @@ class Transport(ABC):
         """Return the block in which temporary tables are made; when it fails, what it made is taken back."""
         return nullcontext()
 
+    #: Whether a table is made with its primary key; otherwise `finish` adds it.
+    has_key_from_the_start: ClassVar[bool] = True
     #: Whether `room` takes back the tables of a block that failed.
     room_is_undone: ClassVar[bool] = False
-
-    def is_hidden(self, name: str) -> bool:  # noqa: ARG002 - the same
-        """Say whether a statement that mentions *name* may miss the temporary table of that name."""
-        return False
 
     @abstractmethod
     def table(self, name: str) -> str:
@@ -121,9 +137,16 @@ class Transport(ABC):
     def make(self, name: str, load: Load) -> None:
         """Make the temporary table *name* for the rows of *load*."""
         parts = [f"{self.quoted(column.name)} {self.definition(column)}" for column in load.columns]
-        if load.shadow.primary_key is not None:
+        if load.shadow.primary_key is not None and self.has_key_from_the_start:
             parts.append(f"PRIMARY KEY ({self.quoted(load.shadow.primary_key)})")
         self.execute(f"CREATE TEMPORARY TABLE {self.quoted(name)} ({', '.join(parts)})")
+
+    def finish(self, name: str, load: Load) -> None:  # noqa: B027 - most have nothing to do
+        """Prepare the temporary table *name* for being read, now that it has all rows of *load*."""
+
+    def alias(self, name: str, load: Load) -> str:
+        """Return the common table expression that gives the temporary table *name* the name of the shadow."""
+        return f"{self.quoted(load.shadow.name)} AS (SELECT * FROM {self.table(name)})"  # noqa: S608 - quoted names
 
     @abstractmethod
     def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
