@@ -58,7 +58,7 @@ class Aggregates(ABC):
             case Count():
                 return Split((node,), self.count)
             case Sum():
-                return Split((node,), self._sum(argument))
+                return self._sum(node, argument)
             case Min() | Max():
                 return Split((node,), f"{node.function}({{0}})", argument.collation)
             case Avg():
@@ -89,9 +89,9 @@ class Aggregates(ABC):
     def prepare(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027 - most need none
         """Let *connection* know the functions that parts need."""
 
-    def _sum(self, argument: Described) -> str:
+    def _sum(self, node: Any, argument: Described) -> Split:
         del argument
-        return "SUM({0})"
+        return Split((node,), "SUM({0})")
 
     def _average(self, node: Any, argument: Described) -> Split:
         del argument

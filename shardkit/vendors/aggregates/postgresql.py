@@ -26,6 +26,7 @@ _ROOT: Final = "round(sqrt(round({x}, COALESCE(scale({x}), 0) + 10)), COALESCE(s
 # The server's own last steps: its operators raise an error where a result is too small for a float, these do not. A
 # state is count, sum and distances.
 _STATE: Final = "ARRAY[COALESCE({count}, 0)::float8, COALESCE({sum}, 0)::float8, COALESCE({distances}, 0)::float8]"
+_AVERAGE: Final = f"float8_avg({_STATE.replace('{distances}', '0')})"
 # Squares of what is smaller are 0.
 _SQUARE: Final = f"CASE WHEN abs({{1}} - {MEAN}) < 1.5e-162 THEN 0 ELSE ({{1}} - {MEAN}) * ({{1}} - {MEAN}) END"
 _FLOAT_DISTANCES: Final = f"SUM({{2}} + {{0}} * {_SQUARE})"
@@ -64,12 +65,12 @@ class PostgreSQLAggregates(Aggregates):
         pairs = zip(row[::2], row[1::2], strict=True)
         return [Described(type_, None if name == '"default"' else _unquoted(name)) for type_, name in pairs]
 
-    def _sum(self, argument: Described) -> str:
-        return "SUM({0})::bigint" if argument.type in _SMALL else "SUM({0})"
+    def _sum(self, node: Any, argument: Described) -> Split:
+        return Split((node,), "SUM({0})::bigint" if argument.type in _SMALL else "SUM({0})")
 
     def _average(self, node: Any, argument: Described) -> Split:
         if argument.type in _FLOAT:
-            whole = f"float8_avg({_STATE.format(count='SUM({1})', sum='SUM({0})', distances=0)})"
+            whole = _AVERAGE.format(count="SUM({1})", sum="SUM({0})")
             return Split((over(node, Sum, _float(node)), over(node, Count)), whole)
         whole = "SUM({0})::numeric" if argument.type in _EXACT else "SUM({0})"
         return Split((over(node, Sum), over(node, Count)), f"{whole} / NULLIF(SUM({{1}}), 0)")

@@ -83,9 +83,17 @@ class SQLiteAggregates(Aggregates):
             driver.create_aggregate(f"SHARDKIT_{name}", 1, finish)
         _PREPARED[connection] = driver
 
+    # A sum that is no number, of both infinities, comes as NULL: then the whole is none either.
+
+    def _sum(self, node: Any, argument: Described) -> Split:
+        del argument
+        whole = "CASE WHEN MAX({0} IS NULL AND {1} > 0) THEN NULL ELSE SUM({0}) END"
+        return Split((node, over(node, Count)), whole)
+
     def _average(self, node: Any, argument: Described) -> Split:
         del argument
-        return Split((over(node, TotalOf), over(node, Count)), "SUM({0}) / NULLIF(SUM({1}), 0)")
+        whole = "CASE WHEN MAX({0} IS NULL) THEN NULL ELSE SUM({0}) / NULLIF(SUM({1}), 0) END"
+        return Split((over(node, TotalOf), over(node, Count)), whole)
 
     def _spread(self, node: Any, argument: Described) -> Split:
         del argument
