@@ -5,6 +5,7 @@ Rows travel as the drivers give and take them, so that no field, `auto_now` or s
 
 from __future__ import annotations
 
+import math
 from datetime import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +66,12 @@ def _insert(model: type[Model], rows: list[Any], connection: Any) -> None:
 
 
 def _adapted(value: Any, connection: Any) -> Any:
-    """Turn what a driver gave into what it takes: SQLite's gives times of day, and takes none."""
+    """Turn what a driver gave into what it takes, unchanged.
+
+    SQLite's gives times of day and takes none; the literal -0.0 is an exact number to PostgreSQL, and loses its sign.
+    """
+    if isinstance(value, float) and not value and math.copysign(1, value) < 0:
+        return "-0.0"
     return connection.ops.adapt_timefield_value(value) if isinstance(value, time) else value
 
 
