@@ -9,7 +9,7 @@ from django.db import Error, connections, models
 from shardkit import conf
 from shardkit.errors import WrongShard
 from shardkit.orm._django import ModelBase
-from shardkit.orm.aliases import names_shard, settle
+from shardkit.orm.aliases import LogicalAlias, names_shard, settle
 from shardkit.orm.fields import ShardedAutoField
 from shardkit.orm.placing import (
     by_key,
@@ -19,6 +19,7 @@ from shardkit.orm.placing import (
     home_of,
     home_of_saved,
     note_home,
+    note_home_by_key,
     require_known,
     require_owner,
     shard_alias_of,
@@ -87,6 +88,8 @@ class _Spread(models.Model, metaclass=_SpreadBase):
         instance = super().from_db(db, field_names, values, **kwargs)
         if db is not LOGICAL:
             settle(instance._state, db)
+            if type(db) is LogicalAlias and db.shard_alias is None:
+                note_home_by_key(instance)
             if not hasattr(cls._meta.pk, "carries_bucket"):
                 instance._state.shard_pk = instance.pk  # type: ignore[attr-defined]
         return instance

@@ -127,6 +127,22 @@ def note_home(instance: models.Model, alias: Alias) -> None:
         state.shard_pk = instance.pk
 
 
+def note_home_by_key(instance: models.Model) -> None:
+    """Note where the row of *instance* is that came with rows of several shards: its own columns say it.
+
+    Nothing is noted when the key was not loaded.
+    """
+    placement = placement_of(type(instance))
+    if placement.kind is not Kind.SHARDED:
+        return
+    for locator in (*placement.locators, key_of(placement)):
+        if all(attname in instance.__dict__ for attname in locator.attnames):
+            fields: list[Any] = [instance._meta.get_field(attname) for attname in locator.attnames]
+            values = [field.get_prep_value(getattr(instance, field.attname)) for field in fields]
+            instance._state.shard_alias = owners.find(locator, tuple(values))  # type: ignore[attr-defined]
+            return
+
+
 def stands_for_another(instance: models.Model) -> bool:
     """Say whether *instance* was given another primary key than its row has, so that it stands for another row."""
     known = getattr(instance._state, "shard_pk", None)

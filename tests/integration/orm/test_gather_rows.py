@@ -1,0 +1,232 @@
+"""What gathered rows are: instances of their own shard, of this transaction, and of no more than they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models import Exists, F, OuterRef, Window
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import RowNumber
+from django.db.transaction import TransactionManagementError
+
+from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmutable
+from tests.fix_queries import queries_by_database
+from tests.fix_shop import Shop, same
+from tests.shop.models import Customer, Gadget, Label, Order, Product, Shipment
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def gathered(shop: Shop) -> Any:
+    """Return an order and its shipment that came with rows of all shards, from different shards."""
+    rows = Shipment.objects.select_related("order").order_by("pk")
+    return next(row for row in rows if row.shard != row.order.shard and row.order.pk in {o.pk for o in shop.orders})
+
+
+def test_an_instance_knows_its_shard(shop: Shop) -> None:
+    homes = {one.pk: one.shard for one in shop.shipments} | {one.pk: one.shard for one in shop.orders}
+    rows = list(Shipment.objects.select_related("order").filter(order__number__gte=0))
+
+    assert rows
+    assert [homes[row.pk] for row in rows] == [row.shard for row in rows]
+    assert [homes[row.order.pk] for row in rows] == [row.order.shard for row in rows]
+    assert {"default"} == {row._state.db for row in rows}
+
+
+def test_an_instance_is_refreshed_saved_and_deleted_on_its_shard(shop: Shop) -> None:
+    order = gathered(shop).order
+    with queries_by_database() as refreshing:
+        order.refresh_from_db()
+    order.note = "changed"
+    with queries_by_database() as saving:
+        order.save()
+
+    assert {order.shard: 1} == dict(refreshing) == dict(saving)
+    assert Order.objects.using(order.shard).get(pk=order.pk).note == "changed"
+    order.shipments.all().delete()
+    order.delete()
+    assert not Order.objects.filter(pk=order.pk).exists()
+
+
+def test_an_instance_cannot_be_given_to_another_shard(shop: Shop) -> None:
+    order = gathered(shop).order
+    order.customer = next(one for one in shop.customers if one.shard != order.shard)
+
+    with pytest.raises(ShardKeyImmutable):
+        order.save()
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_instance_whose_key_was_not_loaded_is_found() -> None:
+    rows = Gadget.objects.annotate(r=Window(RowNumber(), order_by="code")).only("code").filter(r=3)
+
+    same(lambda: [(gadget.code, gadget.price, gadget.maker) for gadget in rows.all()])
+
+
+def test_rows_of_the_open_transaction_are_seen(shop: Shop) -> None:
+    order = shop.orders[3]
+    with transaction.atomic():
+        Shipment.objects.create(region="far", order=order, cost=12345)
+
+        assert list(Order.objects.filter(shipments__cost=12345)) == [order]
+        Order.objects.filter(pk=order.pk).update(status="odd")
+        assert Shipment.objects.get(order__status="odd", cost=12345).order_id == order.pk
+
+
+def test_two_gathers_see_what_came_between(shop: Shop) -> None:
+    """A statement that the server prepared before would go on reading what it read then."""
+    driver: Any = connection.connection
+    threshold = getattr(driver, "prepare_threshold", None)
+    rows = Shipment.objects.filter(order__status="paid")
+    before = rows.count()
+    try:
+        if hasattr(driver, "prepare_threshold"):
+            driver.prepare_threshold = 0
+        for number in range(3):
+            paid = next(order for order in shop.orders if order.status == "paid")
+            Shipment.objects.create(region="far", order=paid, cost=number)
+            assert before + number + 1 == rows.count() == len(rows.all())
+    finally:
+        if hasattr(driver, "prepare_threshold"):
+            driver.prepare_threshold = threshold
+
+
+def failing(shop: Shop) -> Any:
+    """Return rows whose statement is gathered, and fails in the database."""
+    assert shop.orders
+    return Order.objects.filter(shipments__isnull=False).annotate(n=RawSQL("no_such_function(shop_order.id)", ()))
+
+
+@pytest.mark.parametrize("rows", [1000, 0], ids=["expressions", "tables"])
+def test_a_failing_statement_leaves_the_transaction_as_it_was(shop: Shop, settings: Any, rows: int) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": rows}
+    with transaction.atomic():
+        Label.objects.create(name="kept")
+        with pytest.raises(Exception, match="no_such_function"), transaction.atomic():
+            list(failing(shop))
+        assert Label.objects.filter(name="kept").exists()
+        assert Order.objects.filter(shipments__isnull=True).exists()
+
+    assert "shop_order" not in connection.introspection.table_names()
+    same(lambda: Order.objects.filter(shipments__isnull=True))
+
+
+def test_a_failing_statement_breaks_a_transaction_without_savepoint(shop: Shop) -> None:
+    with transaction.atomic():
+        with pytest.raises(Exception, match="no_such_function"), transaction.atomic(savepoint=False):
+            list(failing(shop))
+        with pytest.raises(TransactionManagementError):
+            list(Order.objects.filter(shipments__isnull=True))
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("ways", [1000, 0], ids=["expressions", "tables"])
+def test_too_many_rows_are_refused_by_name(shop: Shop, settings: Any, ways: int) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_ROWS": 20, "GATHER_CTE_ROWS": ways}
+
+    with pytest.raises(GatherLimitExceeded, match="shop_order"):
+        list(Shipment.objects.select_related("order"))
+    assert Label.objects.exists()
+    assert "shop_order" not in connection.introspection.table_names()
+    same(lambda: Shipment.objects.filter(order__customer=shop.customers[3]))
+
+
+@pytest.mark.usefixtures("shop")
+def test_rows_that_are_gathered_cannot_be_locked() -> None:
+    rows = Shipment.objects.select_for_update().filter(order__status="new")
+
+    with pytest.raises(CrossShardQuery, match="lock rows that were gathered"), transaction.atomic():
+        list(rows)
+
+
+# How few rows and columns travel.
+
+
+def sent(make: Any, table: str) -> list[tuple[str, str]]:
+    """Return what was asked of shards about *table*, by alias, without what asks for keys."""
+    with queries_by_database() as seen:
+        list(make())
+    quoted = connection.ops.quote_name(table)
+    return [
+        (alias, sql)
+        for alias, sql in seen.texts
+        if alias != "default" and f"FROM {quoted}" in sql and "LIMIT" not in sql
+    ]
+
+
+def test_only_columns_that_are_needed_travel(shop: Shop) -> None:
+    assert shop.orders
+    asked = sent(lambda: Shipment.objects.filter(order__status="paid").values("cost"), "shop_order")
+
+    assert len(asked) == len(shop.shards)
+    for _, sql in asked:
+        assert "status" in sql
+        assert not any(column in sql for column in ("note", "weight", "customer_id", "total"))
+
+
+def test_only_shards_that_can_matter_are_asked(shop: Shop) -> None:
+    customer = shop.customer_on(2, 3)
+
+    orders = sent(lambda: Shipment.objects.filter(order__customer=customer), "shop_order")
+    shipments = sent(lambda: Shipment.objects.filter(region="north", order__status="new"), "shop_shipment")
+
+    assert [customer.shard] == [alias for alias, _ in orders]
+    assert len(shipments) == 1
+
+
+def test_a_condition_of_the_other_side_holds_rows_back(shop: Shop) -> None:
+    customer = shop.customer_on(2, 3)
+    keys = [order.pk for order in shop.orders_of(customer)]
+
+    asked = sent(lambda: Shipment.objects.filter(order__customer=customer), "shop_shipment")
+    product = shop.products[1]
+    orders = sent(lambda: Order.objects.filter(product__name=product.name), "shop_order")
+
+    assert keys
+    assert all(" IN (" in sql for _, sql in asked)
+    assert all(f"{connection.ops.quote_name('product_id')} IN (" in sql for _, sql in orders)
+
+
+def test_keys_go_to_the_shards_that_have_them(shop: Shop) -> None:
+    """A customer's referrer carries its bucket, so that only its shard is asked for it."""
+    customer = next(one for one in shop.customers if one.referrer_id)
+    rows = Customer.objects.filter(pk=customer.pk).select_related("referrer")
+
+    same(rows.all)
+    referrer = Shipment.objects.filter(pk=shop.shipments[0].pk).select_related("order__customer")
+    asked = sent(referrer.all, "shop_customer")
+
+    assert [shop.shipments[0].order.shard] == [alias for alias, _ in asked]
+
+
+def test_a_table_that_occurs_twice_is_narrowed_by_both(shop: Shop) -> None:
+    assert shop.orders
+    rows = Order.objects.filter(number=0).union(Order.objects.filter(status="paid", number=2))
+
+    same(rows.all)
+    for _, sql in sent(rows.all, "shop_order"):
+        assert " OR " in sql
+
+
+def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:
+    """What an outer join does not find is an answer too."""
+    rows = Order.objects.exclude(shipments__cost__gt=2).filter(number__gt=0)
+
+    assert shop.orders
+    same(rows.all)
+    same(lambda: Product.objects.filter(name="product 4", orders__isnull=True))
+    same(lambda: Order.objects.filter(~Exists(Shipment.objects.filter(order=OuterRef("pk"), cost=F("order__number")))))
+
+
+def test_one_shard_down_is_named(shop: Shop) -> None:
+    down = connections[shop.shards[2]]
+
+    def refuse(*_: Any) -> Any:
+        raise OperationalError("gone")
+
+    with down.execute_wrapper(refuse), pytest.raises(OperationalError, match="gone"), transaction.atomic():
+        list(Shipment.objects.filter(order__status="new"))
+
+    same(lambda: Shipment.objects.filter(order__status="new"))
