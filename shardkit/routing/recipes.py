@@ -35,7 +35,8 @@ def recipe_of(level: Level, anchor: Component) -> Recipe | str:
         return "a window function has to see all rows"
     if has_aggregate(query):
         return _recipe_of_groups(level, anchor)
-    if query.distinct and not _holds_key(level, anchor, _selected(query)):
+    is_first = (query.low_mark, query.high_mark) == (0, 1)  # the first row is the first distinct row, too
+    if query.distinct and not is_first and not _holds_key(level, anchor, _selected(query)):
         return "a window function beside DISTINCT has to see all rows" if has_window(query) else Recipe.GROUPS
     return Recipe.ROWS
 
