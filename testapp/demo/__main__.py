@@ -68,7 +68,7 @@ def _run(cluster: Cluster, options: argparse.Namespace, screen: Screen, forgotte
     from testapp.flights.dataset.arguments import selection
 
     guests = show(cluster, selection(options.flights, options.source), screen)
-    screen.chapter("8. Open the site")
+    screen.chapter("10. Open the site")
     if options.serve:
         opening.explain(screen, guests, "It runs until Ctrl-C.", options.port)
         return opening.serve(options.port)

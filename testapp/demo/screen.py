@@ -77,6 +77,11 @@ class Screen:
         for line in _wrapped(answer, WIDTH - 2 * len(INDENT)):
             self._write(f"{INDENT * 2}{self._paint(line, fg='red' if is_bad else 'green')}\n", flush=True)
 
+    def remark(self, text: str) -> None:
+        """Say something about what was quoted above."""
+        for line in _wrapped(text, WIDTH - 2 * len(INDENT)):
+            self._write(f"{INDENT * 2}{line}\n", flush=True)
+
     def _cell(self, cell: str, *, is_header: bool) -> str:
         if is_header:
             return self._paint(cell, "underscore")

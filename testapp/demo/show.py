@@ -11,7 +11,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from testapp.demo.clusters import DATABASE, Cluster
-from testapp.demo.questions import ask_all
+from testapp.demo.questions import ask_all, turn_pages
+from testapp.demo.refusals import try_all
 from testapp.demo.screen import Screen
 from testapp.demo.tour import Staff, tour
 from testapp.flights.dataset.arguments import Selection
@@ -40,11 +41,15 @@ def show(cluster: Cluster, selected: Selection, screen: Screen) -> Guests:
     staff = Staff(ADMIN, secrets.token_urlsafe(9))
     User.objects.create_superuser(staff.name, password=staff.password)
     people = tour(screen, selected.folder, selected.months, staff)
-    screen.chapter("5. What is refused")
-    ask_all(screen, people)
-    screen.chapter("6. What lives where: manage.py shards --rows")
+    screen.chapter("5. Questions about all flights: one answer, and its route")
+    ask_all(screen, people.staff)
+    screen.chapter("6. The flights page by page: cursor_page()")
+    turn_pages(screen)
+    screen.chapter("7. What is refused")
+    try_all(screen, people)
+    screen.chapter("8. What lives where: manage.py shards --rows")
     call_command("shards", rows=True)
-    screen.chapter("7. Every row of the files, compared with every database: manage.py verify_flights")
+    screen.chapter("9. Every row of the files, compared with every database: manage.py verify_flights")
     call_command("verify_flights", months=_months(selected), source=selected.folder)
     return Guests(staff, people.travellers[0], people.planes[0])
 

@@ -58,7 +58,8 @@ class Seen:
 
     statements: Counter[Statement] = field(default_factory=Counter)
     new_rows: list[NewRow] = field(default_factory=list)
-    _plans: list[tuple[str, Plan]] = field(default_factory=list)
+    #: The first table of each statement that was planned, and its plan.
+    plans: list[tuple[str, Plan]] = field(default_factory=list)
 
     @property
     def by_database(self) -> Counter[str]:
@@ -70,7 +71,7 @@ class Seen:
 
     def note_plan(self, *, sender: type[models.Model] | None, plan: Plan, **_signal: object) -> None:
         """Remember *plan*, which is made before its statements run."""
-        self._plans.append(("" if sender is None else sender._meta.db_table, plan))
+        self.plans.append(("" if sender is None else sender._meta.db_table, plan))
 
     def note_statement(self, alias: str, sql: str) -> None:
         """Remember a statement, with the reason of the newest plan that it can belong to."""
@@ -97,7 +98,7 @@ class Seen:
         self.new_rows.append(NewRow(sender, {mine.attname: instance.pk, f"{others.attname}__in": pk_set}))
 
     def _why(self, alias: str, table: str) -> str:
-        for planned, plan in reversed(self._plans):
+        for planned, plan in reversed(self.plans):
             if planned == table and alias in aliases_of(plan):
                 return plan.why
         placement = placement_of_table(table)

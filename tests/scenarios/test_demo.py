@@ -126,10 +126,25 @@ class TestTheStory:
         assert "why there" in told
         assert "no plan" not in told
 
-    def test_it_is_said_what_is_refused_and_why(self, told: str):
-        after = told.partition("Flight.objects.order_by('-dep_delay')[:5]")[2].splitlines()
+    def test_questions_about_all_flights_are_merged(self, told: str):
+        count, route, _statements = told.partition("Flight.objects.count()")[2].splitlines()[1:4]
 
-        assert after[1].strip().startswith("CrossShardQuery: flights.Flight: ")
+        assert count.strip() == "4"
+        assert route.strip().startswith("Merge over 4 shards: ")
+
+    def test_rows_of_several_shards_meet_by_gathering(self, told: str):
+        after = told.partition("Booking.objects.values_list(")[2].partition("statements: ")[0]
+
+        assert after.count("'Ada Lovelace'") == 2
+        assert "Gather over 4 shards: " in after
+
+    def test_a_cursor_leads_on_and_back(self, told: str):
+        pages = told.partition("page = flights.cursor_page(")[2].split("flights.cursor_page(")
+
+        first, second, again = (" ".join(page.partition("[")[2].partition("]")[0].split()) for page in pages)
+        assert (3, 1) == (first.count("<Flight: "), second.count("<Flight: "))
+        assert first == again
+        assert all("Merge over 4 shards: " in page for page in pages)
 
     def test_a_row_cannot_be_led_astray(self, told: str):
         assert "WrongShard: flights.Booking.save()" in told
