@@ -105,7 +105,7 @@ def _refuse(query: Any, plan: Gather, reason: str) -> NoReturn:
 class _Original:
     """Django's own compiler, whose statement finds the shadows (a mixin over the vendor's `SQLCompiler`)."""
 
-    #: None while the statement is compiled for looking at it.
+    #: None while the statement is compiled for looking at it. That names every column that it may name in the end.
     shadows: Any = None
 
     if TYPE_CHECKING:
@@ -113,13 +113,10 @@ class _Original:
 
     def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, Any]:
         """Compile the statement as Django does."""
-        if self.shadows is None:
-            return super().as_sql(*args, **kwargs)  # type: ignore[misc,no-any-return]
-        keyed = self.shadows.by != "cte"
-        with nullcontext() if keyed else _without_primary_keys(self.connection):
-            sql, params = super().as_sql(*args, **kwargs)  # type: ignore[misc]
-        wrapped: tuple[str, Any] = self.shadows.wrap(sql, params)
-        return wrapped
+        has_keys = self.shadows is not None and self.shadows.by != "cte"
+        with nullcontext() if has_keys else _without_primary_keys(self.connection):
+            compiled: tuple[str, Any] = super().as_sql(*args, **kwargs)  # type: ignore[misc]
+        return compiled if self.shadows is None else self.shadows.wrap(*compiled)
 
 
 @cache
