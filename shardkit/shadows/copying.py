@@ -72,4 +72,4 @@ class Copying:
     def end(self) -> None:
         """End the COPY on the server, if it has begun, so that the connection can be used again."""
         if self._copy is not None:
-            self._copy.finish(None)
+            self._copy.finish(GeneratorExit())  # which is why psycopg cancels what is still sent

@@ -28,12 +28,12 @@ from shardkit.vendors.registry import vendor_of
 
 #: What a number or a moment takes, in bytes.
 NUMBER_BYTES: Final = 8
-#: How many bytes a character takes at most, as results count the lengths of texts.
-CHARACTER_BYTES: Final = 4
 #: The first version of MariaDB that has JSON_TABLE.
 FIRST_WITH_JSON_TABLE: Final = (10, 6)
+#: How many bytes a character takes at most, as results count the lengths of texts.
+CHARACTER_BYTES: Final = 4
 #: The longest VARCHAR of which rows have room for several; longer text is LONGTEXT.
-VARCHAR_CHARACTERS: Final = 1000
+SHORT_LENGTH: Final = 1000
 #: How long the server may take to be told that nobody wants the rest of an answer, in seconds.
 PATIENCE_SECONDS: Final = 5.0
 
@@ -47,8 +47,10 @@ _BINARY: Final = re.compile(r"blob|binary", re.IGNORECASE)
 _CAST: Final = re.compile(r"uuid|inet4|inet6", re.IGNORECASE)
 #: How bytes travel. What UNHEX makes of a LONGTEXT is lost on its way into a table.
 _HEX: Final = ("mediumtext CHARACTER SET latin1", "UNHEX({column})")
-#: Types that only the column of a table can have.
-_TABLES_ONLY: Final = re.compile(r"(enum|set|bit|json|geometry|point|linestring|polygon|multi)", re.IGNORECASE)
+#: Types that only the column of a table can have. An expression can give bytes, but compared with text they lose.
+_TABLES_ONLY: Final = re.compile(
+    r"(enum|set|bit|json|geometry|point|linestring|polygon|multi|\w*blob|\w*binary)", re.IGNORECASE
+)
 #: What the driver makes Python's, which has no time of 25 hours and no month of number 0.
 _MOMENT: Final = re.compile(r"date|time", re.IGNORECASE)
 #: The server writes six digits of these; as doubles they have all that they hold.
@@ -226,19 +228,28 @@ class MySQLTransport(Transport):
 
 
 def _types(cursor: Any) -> list[str]:
-    pairs = zip(cursor.description, cursor.description_flags, strict=True)
-    return [_described(description, flags) for description, flags in pairs]
+    readers = cursor._result.converter  # noqa: SLF001 - nothing else says whether a string is text or bytes
+    columns = zip(cursor.description, cursor.description_flags, readers, strict=True)
+    return [_described(description, flags, is_binary=reader is bytes) for description, flags, reader in columns]
 
 
-def _described(description: Sequence[Any], flags: int) -> str:
+def _described(description: Sequence[Any], flags: int, *, is_binary: bool) -> str:
     """Return the SQL type of the column that a driver's *description* and *flags* describe."""
     code, length, scale = description[_CODE], description[_LENGTH], description[_SCALE]
     is_unsigned = bool(flags & FLAG.UNSIGNED)
-    characters = length // CHARACTER_BYTES
     digits = length - bool(scale) - (not is_unsigned)
-    text = f"varchar({characters})" if 0 < characters <= VARCHAR_CHARACTERS else "longtext"
-    type_ = _TYPES.get(code, text).format(length=length, scale=scale, digits=digits)
+    string = (
+        _string("varbinary", "longblob", length)
+        if is_binary
+        else _string("varchar", "longtext", length // CHARACTER_BYTES)
+    )
+    type_ = _TYPES.get(code, string).format(length=length, scale=scale, digits=digits)
     return f"{type_} unsigned" if is_unsigned and code in _NUMBERS else type_
+
+
+def _string(short: str, long: str, length: int) -> str:
+    """Return the type of strings of at most *length* bytes or characters."""
+    return f"{short}({length})" if 0 < length <= SHORT_LENGTH else long
 
 
 def _sent(name: str, type_: str) -> str:

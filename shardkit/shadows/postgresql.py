@@ -181,7 +181,8 @@ class PostgreSQLTransport(Transport):
 def _type_name(cursor: Any, oid: int, index: int) -> str:
     known = cursor.connection.adapters.types.get(oid) if oid < FIRST_OWN_OID else None
     if known is not None:
-        name = known.name if known.oid == oid else f"_{known.name}"
+        name = known.name.strip('"')
+        name = name if known.oid == oid else f"_{name}"
         return f'pg_catalog."{name}"'
     with cursor.db.cursor() as asking:
         asking.execute(_TYPE_SQL, [oid, cursor.pgresult.fmod(index)])
