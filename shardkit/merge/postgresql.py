@@ -8,6 +8,7 @@ text, which the server reads back and ranks too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from shardkit.merge.errors import OrderUnknown, Uncertain
@@ -43,6 +44,17 @@ _KEYS: Final[Mapping[Kind, Keys]] = {
 }
 #: Collations that compare code points, as `pg_collation_for` writes them.
 _CODE_POINTS: Final = frozenset({'"C"', '"POSIX"', "ucs_basic", "pg_c_utf8"})
+#: What the text of a type can be compared by here.
+_READ: Final[Mapping[str, Callable[[str], Any]]] = {
+    "smallint": int,
+    "integer": int,
+    "bigint": int,
+    "numeric": Decimal,
+    "real": float,
+    "double precision": float,
+    "boolean": str,
+    "uuid": str,
+}
 #: Without a length these two mean a length of one.
 _UNLIMITED: Final = {"character": "bpchar", "bit": "varbit"}
 _RANK_SQL: Final = (
@@ -83,6 +95,8 @@ class PostgreSQLOrdering(Ordering):
     def _ranked(self, values: list[Any], type_name: str, collation: str | None) -> list[Any]:
         if type_name in {"text", "character varying"} and collation in _CODE_POINTS:
             return values
+        if type_name in _READ:
+            return nan_last([None if value is None else _READ[type_name](value) for value in values])
         if type_name == "record" or type_name.startswith(("character[", "bit[")):
             raise OrderUnknown(f"values of type {type_name} cannot be sent back to be compared")
         type_name = _UNLIMITED.get(type_name, type_name)

@@ -6,6 +6,7 @@ order that one database would give them, cuts off what was added, and hands them
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -115,7 +116,7 @@ class _Rows:
         streams = [part.whole() if self.chunk is None else part.chunks() for part in self.parts]
         if not self.terms:
             return concatenated(streams)
-        least = 1 if self.chunk is None else max(self.chunk // 2, 1)
+        least = sys.maxsize if self.chunk is None else max(self.chunk // 2, 1)
         return merged(streams, lambda rows: positions_in_order(rows, self.terms), least=least)
 
     def _limits(self) -> tuple[int, int | None]:

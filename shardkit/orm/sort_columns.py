@@ -80,10 +80,10 @@ class SortColumns:
         if self.qualify or (self.query.group_by is not None and self._meta_ordering):
             return extra
         columns = _Columns([*select, *extra])
-        terms = []
+        terms: list[SortTerm] = []
         for number, (order, (_, params, is_ref)) in enumerate(order_by):
-            term = self._term(order, columns)
-            terms.append(term)
+            terms += [self._term(part, columns) for part in _parts(order)]
+            term = terms[-1]
             if self._is_costly(term):
                 order_by[number] = (order, (_by_ordinal(term), type(params)(), is_ref))
         self.terms = tuple(terms)
@@ -103,7 +103,8 @@ class SortColumns:
         self.terms = tuple(self._term(order, columns) for order in orders)
         if columns.added:
             self.width = _width(self.select)
-        added = "".join(f", {sql}" for _, (sql, _), _ in columns.added)
+        quoted = self.connection.ops.quote_name
+        added = "".join(f", {sql} AS {quoted(alias)}" for _, (sql, _), alias in columns.added)
         if result[0] == "SELECT":
             result[1] += added
         else:
@@ -125,14 +126,14 @@ class SortColumns:
 
     def _term(self, order: Any, columns: _Columns) -> SortTerm:
         expression = order.expression
-        if type(order) is not OrderBy or isinstance(expression, ColPairs):
+        source = getattr(expression, "source", expression)
+        if type(order) is not OrderBy or isinstance(source, ColPairs):
             raise OrderUnknown(f"{type(order).__name__} sorts in a way of its own")
         ordering = ordering_of(self.connection)
         what = Sorted(Kind.UNKNOWN) if self.careful else kind_of_sort(expression, self.connection)
         probes = ordering.probes(what)
         if self.query.distinct and not ordering.keeps_distinct(what):
             raise OrderUnknown("the text of what it sorts by makes other rows distinct")
-        source = getattr(expression, "source", expression)
         selected = expression.ordinal - 1 if hasattr(expression, "ordinal") else columns.named(expression)
         sql, params = self._sorted_sql(expression, source)
         positions = [
@@ -164,7 +165,7 @@ class _Columns:
     """The columns of a statement, by their SQL."""
 
     def __init__(self, selected: list[Any]) -> None:
-        self.added: list[tuple[Any, tuple[str, tuple[Any, ...]], None]] = []
+        self.added: list[tuple[Any, tuple[str, tuple[Any, ...]], str]] = []
         self._names: dict[str, int] = {}
         self._positions: dict[tuple[str, tuple[Any, ...]], int] = {}
         self._end = 0
@@ -183,10 +184,22 @@ class _Columns:
         """Return where the column *sql* is, and add it if it is nowhere."""
         key = (sql, _hashable(params))
         if key not in self._positions:
-            self.added.append((source, (sql, params), None))
+            # A name of its own: ORDER BY looks for a bare name among those of the columns first.
+            self.added.append((source, (sql, params), f"__sort_{len(self.added)}"))
             self._positions[key] = self._end
             self._end += 1
         return self._positions[key]
+
+
+def _parts(order: Any) -> list[Any]:
+    """Return *order* as a term for each column of a composite primary key."""
+    if not isinstance(order.expression, ColPairs):
+        return [order]
+    parts = []
+    for column in order.expression.get_cols():
+        parts.append(order.copy())
+        parts[-1].set_source_expressions([column])
+    return parts
 
 
 def _by_ordinal(term: SortTerm) -> str:
