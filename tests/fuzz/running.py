@@ -114,8 +114,9 @@ class Run:
 def _sort_of(code: Chain, verdict: Verdict) -> str:
     """Name what differences of one cause have in common, as far as can be seen."""
     error = verdict.shards.error
-    what = "another answer" if error is None else f"{type(error).__name__} {reason(error)[:60]}"
-    return f"{plan_name(verdict.shards.plans)}: {what}: {' '.join(sorted(set(calls(code)) - {'Q', 'F'}))}"
+    if error is not None:
+        return f"{plan_name(verdict.shards.plans)}: {reason(error)[:80]}"
+    return f"{plan_name(verdict.shards.plans)}: another answer: {' '.join(sorted(set(calls(code)) - {'Q', 'F'}))}"
 
 
 def _short(answer: Any) -> str:
