@@ -19,7 +19,7 @@ from django.db.models.sql.where import ExtraWhere
 from shardkit.errors import CrossDatabaseQuery
 from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery, Query
 from shardkit.orm.placing import all_rows
-from shardkit.orm.planning import Local, as_select, plan_of_write, refuse
+from shardkit.orm.planning import as_select
 from shardkit.routing import owners
 from shardkit.routing.expressions import dissect, roots, tables, walk
 from shardkit.routing.registry import Kind, placement_of_table
@@ -79,9 +79,6 @@ def update_copies(compiler: Any, own: Callable[[], Any], *, nothing: Any = 0) ->
     Return what *own* does, or *nothing* when there turns out to be no row to write.
     """
     query = compiler.query
-    plan = plan_of_write(compiler)
-    if not isinstance(plan, Local):
-        refuse(plan, query.get_meta().model, "update() or delete()")
     with transaction.atomic(using=LOGICAL, savepoint=False):
         if _is_same_everywhere(query):
             result = own()

@@ -230,7 +230,7 @@ class Keyset:
 
 def _meant(expression: Any) -> Any:
     """Return what *expression* refers to, when it is a name or number of something selected."""
-    return _meant(expression.source) if hasattr(expression, "source") and isinstance(expression, Ref) else expression
+    return _meant(*expression.get_source_expressions()) if isinstance(expression, Ref) else expression
 
 
 def _behind(keys: Sequence[Key], values: Sequence[Any], *, inclusive: bool) -> Any:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import models, transaction
 from django.db.models.constants import OnConflict
 
+from shardkit.budgets import spend
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
+from shardkit.orm.gathered_writes import write_gathered
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable
@@ -60,20 +62,31 @@ class _Planner:
             queries = Narrowing(self.query)
             return [run(self._on(alias, queries.on(alias))) for alias in targets]
 
-    def _targets(self, operation: str) -> tuple[Alias, ...]:
-        """Return the databases that hold the rows this UPDATE or DELETE writes."""
-        model = self.query.get_meta().model
+    def _targets(self, placement: ModelPlacement, operation: str) -> tuple[Alias, ...] | None:
+        """Return the databases that hold the rows this UPDATE or DELETE writes; None if these have to be read first."""
         plan = plan_of_write(self)
-        announce(model, plan, operation)
+        is_copied = placement.kind is Kind.REFERENCE
+        if is_copied and isinstance(plan, Local):
+            plan = Merge((LOGICAL, *owners.all_aliases()), "each keeps a copy")
+            announce(placement.model, plan, operation)
+            return plan.aliases
+        announce(placement.model, plan, operation)
         match plan:
             case Local():
                 return (LOGICAL,)
             case Single(alias):
-                return (alias,)
+                return None if is_copied else (alias,)
             case Merge(aliases):
-                return aliases
-            case Gather() | Refuse():
-                refuse(plan, model, f"{operation}()")
+                spend(plan, placement.model, operation)
+                return None if is_copied else aliases
+            case Gather():
+                return None
+            case Refuse():
+                refuse(plan, placement.model, f"{operation}()")
+
+    def _gathered(self, write: Callable[[Any], Any]) -> list[Any]:
+        """Let *write* run, by a compiler of each, the statements that write the rows that a gather finds."""
+        return write_gathered(self.query, lambda query: write(query.get_compiler(LOGICAL)))
 
 
 class InsertPlanner(_Planner):
@@ -148,9 +161,11 @@ class UpdatePlanner(_Planner):
     def execute_sql(self, result_type: str) -> Any:
         """Update, and return how many rows matched."""
         placement = self._begin()
+        targets = self._checked_targets(placement)
+        if targets is None:
+            return _summed(self._gathered(lambda compiler: compiler.execute_sql(result_type)))
         if placement.kind is Kind.REFERENCE:
             return update_copies(self, lambda: super(UpdatePlanner, self).execute_sql(result_type))  # type: ignore[misc]
-        targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_sql(result_type)  # type: ignore[misc]
         return _summed(self._on_each(targets, lambda compiler: compiler.execute_sql(result_type)))
@@ -158,20 +173,23 @@ class UpdatePlanner(_Planner):
     def execute_returning_sql(self, returning_fields: Any) -> Any:
         """Update, and return the columns asked for of every row that matched."""
         placement = self._begin()
+        targets = self._checked_targets(placement)
+        if targets is None:
+            parts = self._gathered(lambda compiler: compiler.execute_returning_sql(returning_fields))
+            return [row for part in parts for row in part]
         if placement.kind is Kind.REFERENCE:
             own = super().execute_returning_sql  # type: ignore[misc]
             return update_copies(self, lambda: own(returning_fields), nothing=[])
-        targets = self._checked_targets(placement)
         if targets == (LOGICAL,):
             return super().execute_returning_sql(returning_fields)  # type: ignore[misc]
         parts = self._on_each(targets, lambda compiler: compiler.execute_returning_sql(returning_fields))
         return [row for part in parts for row in part]
 
-    def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...]:
+    def _checked_targets(self, placement: ModelPlacement) -> tuple[Alias, ...] | None:
         if placement.kind is Kind.GLOBAL and self._reads_nothing_else():
             return (LOGICAL,)
-        targets = self._targets("update")
-        if placement.kind is Kind.SHARDED:
+        targets = self._targets(placement, "update")
+        if placement.kind is Kind.SHARDED and targets is not None:
             for owner, field, value in _written(self.query):
                 if _may_move(owner, field, value, targets) and self._changes(field, value, targets):
                     name = owner.key_label if field.column in key_of(owner).columns else field.name
@@ -227,9 +245,11 @@ class DeletePlanner(_Planner):
     def execute_sql(self, result_type: str = ROW_COUNT, *how: Any) -> Any:
         """Delete, and return how many rows matched."""
         placement = self._begin()
+        targets = self._targets(placement, "delete")
+        if targets is None:
+            return _summed(self._gathered(lambda compiler: compiler.execute_sql(result_type, *how)))
         if placement.kind is Kind.REFERENCE:
             return update_copies(self, lambda: super(DeletePlanner, self).execute_sql(result_type, *how))  # type: ignore[misc]
-        targets = self._targets("delete")
         if targets == (LOGICAL,):
             return super().execute_sql(result_type, *how)  # type: ignore[misc]
         return _summed(self._on_each(targets, lambda compiler: compiler.execute_sql(result_type, *how)))

@@ -159,7 +159,8 @@ def test_a_request_to_an_asgi_server_has_one_budget_for_all_its_tasks() -> None:
 
 async def answer(url: str) -> str:
     scope = {"type": "http", "method": "GET", "path": url, "headers": [(b"host", b"testserver")], "query_string": b""}
-    asked = ApplicationCommunicator(ASGIHandler(), scope)
+    communicate: Any = ApplicationCommunicator
+    asked = communicate(ASGIHandler(), scope)
     await asked.send_input({"type": "http.request", "body": b""})
     start = await asked.receive_output(timeout=5)
     assert start["status"] == 200

@@ -11,10 +11,9 @@ from django.db import models
 from django.db.models import Exists, OuterRef, ProtectedError, Q
 from django.db.models.signals import post_delete, pre_delete
 
-from shardkit.errors import CrossShardQuery
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop
-from tests.fix_writes import refused_write, same_write
+from tests.fix_writes import same_write
 from tests.shop.models import (
     Country,
     Customer,
@@ -28,6 +27,7 @@ from tests.shop.models import (
     Product,
     Profile,
     Reading,
+    Room,
     Shipment,
     Tagged,
 )
@@ -153,21 +153,37 @@ def test_references_elsewhere_are_set_to_null(shop: Shop) -> None:
     same_write(write)
 
 
-@pytest.mark.parametrize(
-    "name", ["through another key", "through a global table", "global rows through sharded ones", "a sliced subquery"]
-)
-def test_what_needs_rows_of_other_databases_is_refused(shop: Shop, name: str) -> None:
-    del shop
-    deletes: dict[str, Callable[[], Any]] = {
-        "through another key": lambda: Shipment.objects.filter(order__status="new").delete(),
-        "through a global table": lambda: Order.objects.filter(product__name="product 1").delete(),
-        "global rows through sharded ones": lambda: Product.objects.filter(orders__status="new").delete(),
-        "a sliced subquery": lambda: Line.objects.filter(
-            order__in=Order.objects.order_by("number").values("pk")[:3]
-        ).delete(),
-    }
+GATHERED: dict[str, Callable[[Shop], Any]] = {
+    "through another key": lambda _: Shipment.objects.filter(order__status="new").delete(),
+    "through another key, with children": lambda _: Order.objects.filter(shipments__cost__gt=3).delete(),
+    "not through another key": lambda _: Order.objects.exclude(shipments__cost__gt=3).delete(),
+    "through a global table": lambda _: Order.objects.filter(product__name="product 1").delete(),
+    "a sliced subquery": lambda _: Line.objects.filter(
+        order__in=Order.objects.order_by("number", "pk").values("pk")[:3]
+    ).delete(),
+    "distinct": lambda _: Order.objects.filter(shipments__cost__gte=0).distinct().delete(),
+    "no row of another key": lambda _: Shipment.objects.filter(order__status="none").delete(),
+    "a composite key": lambda _: Room.objects.filter(
+        tenant__in=Shipment.objects.filter(cost__lt=5).values("cost")
+    ).delete(),
+    "a natural key": lambda _: Gadget.objects.filter(
+        code__in=Gadget.objects.order_by("-price", "code").values("code")[:4]
+    ).delete(),
+    "copied rows through a sharded table": lambda _: Label.objects.filter(order__status="new").delete(),
+    "_raw_delete": lambda _: Shipment.objects.filter(order__status="new")._raw_delete("default"),
+    "many-to-many rows": lambda _: Order.labels.through.objects.filter(order__shipments__cost__gt=2).delete(),
+}
 
-    refused_write(deletes[name], CrossShardQuery)
+
+@pytest.mark.parametrize("name", GATHERED)
+def test_what_only_a_gather_finds_equals_one_database(shop: Shop, name: str) -> None:
+    same_write(lambda: GATHERED[name](shop))
+
+
+def test_a_protected_row_that_only_a_gather_finds_stays(shop: Shop) -> None:
+    del shop
+
+    assert isinstance(same_write(lambda: Product.objects.filter(orders__status="new").delete()), ProtectedError)
 
 
 def test_a_leaf_is_deleted_by_one_statement(shop: Shop) -> None:
