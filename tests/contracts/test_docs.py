@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import shardkit
-from shardkit import directories, environment, errors, models, signals
+from shardkit import directories, environment, errors, models, signals, testing
 from shardkit.conf import problems
 from shardkit.conf.shapes import KNOWN_KEYS
 from tests.handbook.following import Reader
@@ -128,6 +128,10 @@ def test_every_signal_has_its_entry() -> None:
     own = {public for public, value in vars(signals).items() if isinstance(value, Signal)}
 
     assert own <= entries(REFERENCE / "signals.md")
+
+
+def test_every_tool_for_tests_has_its_entry_and_there_are_no_others() -> None:
+    assert set(testing.__all__) == entries(REFERENCE / "testing.md")
 
 
 def test_every_setting_has_its_entry_and_there_are_no_others() -> None:
