@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Expression, Func
-from django.db.models.expressions import Col, RawSQL, Ref, Value
+from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
@@ -121,6 +121,8 @@ class Finishing:
     partials: Partials
     #: Whether expressions are written as the original has them, to find them by that.
     is_original = False
+    #: In how many expressions the one stands that is being written, not counting that it orders.
+    depth = 0
 
     def as_sql(self, *args: Any, **options: Any) -> tuple[str, tuple[Any, ...]]:
         """Write the statement."""
@@ -143,10 +145,18 @@ class Finishing:
         if text in self.partials.finishes:
             node = _whole(node, *self.partials.finishes[text])
         elif text in self.partials.columns:
-            node = ColumnOfParts(self.partials.columns[text], None)
+            piece = self.partials.columns[text]
+            piece.is_inside = piece.is_inside or self.depth > 0
+            node = ColumnOfParts(piece, None)
         elif isinstance(node, (Col, RawSQL, Query)):
             raise NotInParts(f"{text[0]} is neither grouped by nor aggregated")
-        return super().compile(node)  # type: ignore[misc]
+        if isinstance(node, (ColumnOfParts, OrderBy)):
+            return super().compile(node)  # type: ignore[misc]
+        self.depth += 1
+        try:
+            return super().compile(node)  # type: ignore[misc]
+        finally:
+            self.depth -= 1
 
     def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Prepare the statement; its conditions were met by the rows that the partial rows stand for."""

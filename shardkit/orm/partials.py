@@ -34,7 +34,8 @@ class Piece:
     name: str
     expression: Any
     collation: str | None = None
-    type: str | None = None
+    #: Whether it stands inside of an expression, whose outcome may depend on the declaration of the column.
+    is_inside: bool = False
 
 
 @dataclass(slots=True)
@@ -84,8 +85,12 @@ class Partials:
                 raise EmptyResultSet
             sources.append(self._source(self.aliases[0], elide_empty=False))
         self.aggregates.prepare(self.compiler.connection)
-        columns = tuple(Column(piece.name, piece.type, piece.collation) for piece in self.pieces.all())
+        columns = tuple(map(self._column, self.pieces.all()))
         return Shadow(RELATION, columns, tuple(sources))
+
+    def _column(self, piece: Piece) -> Column:
+        type_ = self.aggregates.type_of(piece.expression) if piece.is_inside else None
+        return Column(piece.name, type_, piece.collation)
 
     def _source(self, alias: Alias, *, elide_empty: bool) -> Source:
         """Return the statement of the shard *alias*."""
@@ -146,8 +151,7 @@ class Partials:
 
     def _piece(self, prefix: str, among: list[Piece], expression: Any, told: Described) -> Piece:
         """Add a column of the values of *expression*."""
-        type_ = self.aggregates.type_of(expression)
-        piece = Piece(f"{prefix}{len(among)}", expression, told.collation, type_)
+        piece = Piece(f"{prefix}{len(among)}", expression, told.collation)
         among.append(piece)
         return piece
 

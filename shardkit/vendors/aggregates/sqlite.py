@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, cast
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Aggregate, Count, Field
+from django.db.models import Aggregate, Count, Field, Func, IntegerField, Sum
 from django.db.models.expressions import Col
 from django.db.models.functions import Cast, Collate
 
@@ -92,12 +92,35 @@ class SQLiteAggregates(Aggregates):
 
     def _average(self, node: Any, argument: Described) -> Split:
         del argument
+        if _is_integer_column(node.source_expressions[0]):
+            parts = (over(node, Sum, _UpperHalf(node)), over(node, Sum, _LowerHalf(node)), over(node, Count))
+            return Split(parts, "CAST(SUM({0}) * 4294967296 + SUM({1}) AS REAL) / NULLIF(SUM({2}), 0)")
         whole = "CASE WHEN MAX({0} IS NULL) THEN NULL ELSE SUM({0}) / NULLIF(SUM({1}), 0) END"
         return Split((over(node, TotalOf), over(node, Count)), whole)
 
     def _spread(self, node: Any, argument: Described) -> Split:
         del argument
         return Split((over(node, MomentsOf),), f"SHARDKIT_{node.function}({{0}})")
+
+
+def _is_integer_column(expression: Any) -> bool:
+    field = expression.target if isinstance(expression, Col) else None
+    return isinstance(getattr(field, "target_field", field), IntegerField)
+
+
+# A sum of integers is exact until it is too great, and then an error; the sums of their halves are never.
+
+
+class _UpperHalf(Func):
+    template = "(%(expressions)s >> 32)"
+    output_field = Field()
+
+    def __init__(self, node: Any) -> None:
+        super().__init__(node.source_expressions[0])
+
+
+class _LowerHalf(_UpperHalf):
+    template = "(%(expressions)s & 4294967295)"
 
 
 #: The driver's connection that has the functions, by Django's.
