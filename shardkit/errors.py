@@ -22,6 +22,7 @@
     ├── FanoutBudgetExceeded  a request sends more statements to shards than its budget allows
     ├── CursorInvalid         a cursor is damaged, forged, or of another query
     ├── OrderNotPageable      the order of a query is none that a cursor could go on from
+    ├── TextStyleDiffers      two databases write and read the same value differently
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -277,6 +278,19 @@ class OrderNotPageable(ShardkitError, NotSupportedError):
     def __init__(self, query: str, why: str, remedy: str) -> None:
         super().__init__(query, why, remedy)
         self.query, self.why, self.remedy = query, why, remedy
+
+
+class TextStyleDiffers(ShardkitError, ImproperlyConfigured):
+    """Rows cannot travel between two databases whose sessions write and read values in different ways."""
+
+    template = (
+        "The database {alias!r} writes values with {setting} = {found!r}, so that they could change on their way to "
+        "another database. Set it to {wanted!r} in OPTIONS or on the server, as it is there."
+    )
+
+    def __init__(self, alias: str, setting: str, found: str, wanted: str) -> None:
+        super().__init__(alias, setting, found, wanted)
+        self.alias, self.setting, self.found, self.wanted = alias, setting, found, wanted
 
 
 class CrossShardQuery(ShardkitError, NotSupportedError):

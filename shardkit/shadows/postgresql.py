@@ -19,8 +19,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shardkit.shadows.copying import copying
 from shardkit.shadows.shapes import Column, Source
+from shardkit.shadows.styles import require_same_styles
 from shardkit.shadows.transport import Conditions, Load, Row, Transport
 
+#: How closely the planner looks: at 3,000 rows, in a tenth of the time that PostgreSQL's own choice takes.
+STATISTICS: Final = 10
 #: Types that come with the server have smaller ids, the same in every database.
 FIRST_OWN_OID: Final = 16384
 
@@ -64,7 +67,9 @@ class PostgreSQLTransport(Transport):
 
     def cursor(self, connection: BaseDatabaseWrapper, load: Load) -> Any:
         """Copy where the types are known, and otherwise let the result tell them."""
-        return copying(connection) if load.is_typed else connection.cursor()
+        cursor = copying(connection) if load.is_typed else connection.cursor()
+        require_same_styles(connection, self.connection)
+        return cursor
 
     def question(self, source: Source, load: Load, cursor: Any, most: int) -> tuple[str, tuple[Any, ...]]:
         """Ask for lines where the types are known, and otherwise for no more rows than this process should hold."""
@@ -154,8 +159,10 @@ class PostgreSQLTransport(Transport):
     def finish(self, name: str, load: Load) -> None:
         """Add the primary key, which is quicker than to keep it while rows come, and let the planner look at them."""
         table, key = self.table(name), load.shadow.primary_key
+        changes = [f"ALTER {self.quoted(column.name)} SET STATISTICS {STATISTICS}" for column in load.columns]
         if key is not None:
-            self.execute(f"ALTER TABLE {table} ADD PRIMARY KEY ({self.quoted(key)})")
+            changes.append(f"ADD PRIMARY KEY ({self.quoted(key)})")
+        self.execute(f"ALTER TABLE {table} {', '.join(changes)}")
         self.execute(f"ANALYZE {table}")
 
     @contextmanager

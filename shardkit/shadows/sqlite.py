@@ -7,6 +7,7 @@ type for each, and sqlite3 reads and binds them as they are, once it is kept fro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any, Final
 
@@ -92,9 +93,13 @@ class SQLiteTransport(Transport):
         return f"{column.type or ''}{collate}".replace("%", "%%")
 
     def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
-        """Insert the rows one by one, which is quick where no file is written."""
+        """Insert the rows in one transaction, which is SQLite's own: Django's may want to write to the database."""
         places = ", ".join("%s" for _ in load.columns)
-        with self.connection.cursor() as cursor:
+        driver: Any = self.connection.connection
+        is_inside = driver.in_transaction
+        if not is_inside:
+            driver.execute("BEGIN")
+        with nullcontext() if is_inside else driver, self.connection.cursor() as cursor:
             cursor.executemany(f"INSERT INTO {self.table(name)} VALUES ({places})", rows)  # noqa: S608 - quoted names
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -65,7 +65,7 @@ def kinds_for(by: str | None) -> list[Kind]:
     return [kind for kind in nasty.KINDS[vendor()] if kind.name not in left_out]
 
 
-def comparable(rows: list[Any]) -> list[str]:
+def comparable(rows: Iterable[Any]) -> list[str]:
     """Write rows so that what is not equal looks different: NaN, -0.0 and 0.0, 1 and 1.0, 1.5 and 1.50."""
     return list(map(repr, rows))
 

@@ -12,8 +12,8 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from shardkit.errors import GatherLimitExceeded
-from shardkit.shadows import Budget, Column, Shadow, Source, shadowed
+from shardkit.errors import GatherLimitExceeded, TextStyleDiffers
+from shardkit.shadows import Budget, Column, Shadow, Source, shadowed, styles
 from shardkit.shadows.statement import Way
 from shardkit.topology.names import Alias
 from tests.fix_queries import queries_by_database
@@ -126,7 +126,7 @@ def test_a_statement_may_mention_a_shadow_many_times(by: Way) -> None:
     [
         "WITH few AS (SELECT n FROM numbers WHERE n < 3) SELECT n FROM few ORDER BY n",
         (
-            "WITH RECURSIVE few(n) AS (SELECT 1 UNION ALL SELECT numbers.n FROM few JOIN numbers ON numbers.n = few.n + 1 "
+            "WITH RECURSIVE few(n) AS (SELECT 1 UNION ALL SELECT m.n FROM few JOIN numbers m ON m.n = few.n + 1 "
             "WHERE few.n < 2) SELECT n FROM few ORDER BY n"
         ),
         "SELECT n FROM numbers WHERE n = 1 UNION SELECT n FROM numbers WHERE n < 3 ORDER BY n",
@@ -185,7 +185,7 @@ def test_both_ways_and_all_sizes_give_the_same_answer() -> None:
     sql = "SELECT n, name, COUNT(*) FROM numbers GROUP BY n, name ORDER BY n, name"
     answers = []
     for by in ("cte", "temporary tables", None):
-        with gathered(numbers(rows=2500, sources=SHARDS), by=by) as shadows:  # type: ignore[arg-type]
+        with gathered(numbers(rows=2500, sources=SHARDS), by=by) as shadows:
             answers.append(asked(coordinator(), sql, shadows))
 
     assert 2500 == len(answers[0])
@@ -353,3 +353,67 @@ def test_a_transaction_that_may_not_write_can_read_many_rows() -> None:
         with gathered(numbers(rows=3000)) as shadows:
             assert "cte" == shadows.by
             assert [(3000,)] == asked(coordinator(), "SELECT COUNT(*) FROM numbers", shadows)
+
+
+def only_postgresql() -> None:
+    if vendor() != "postgresql":
+        pytest.skip("Only PostgreSQL has this.")
+
+
+@outside_transactions
+def test_few_rows_can_be_gathered_in_a_transaction_that_will_be_prepared() -> None:
+    begin, prepare, undo = {
+        "postgresql": ("BEGIN", "PREPARE TRANSACTION 'shadows'", "ROLLBACK PREPARED 'shadows'"),
+        "mysql": ("XA START 'shadows'", "XA END 'shadows'; XA PREPARE 'shadows'", "XA ROLLBACK 'shadows'"),
+        "sqlite": ("BEGIN", "COMMIT", "SELECT 1"),
+    }[vendor()]
+    asked_for = [begin, *prepare.split("; ")]
+    with coordinator().cursor() as cursor:
+        cursor.execute(asked_for.pop(0))
+        with gathered(numbers(rows=2000), by="cte") as shadows:
+            assert [(2000,)] == asked(coordinator(), "SELECT COUNT(*) FROM numbers", shadows)
+        for sql in (*asked_for, undo):
+            cursor.execute(sql)
+
+
+@inside_transactions
+@both_ways
+def test_a_statement_that_the_server_prepared_before_finds_the_shadow(by: Way) -> None:
+    only_postgresql()
+    sql = "SELECT COUNT(*) FROM auth_group"
+    driver: Any = coordinator().connection
+    driver.prepare_threshold = 0
+    try:
+        assert [[(0,)], [(0,)]] == [asked(coordinator(), sql), asked(coordinator(), sql)]
+        with gathered(numbers("auth_group"), by=by) as shadows:
+            assert [(3,)] == asked(coordinator(), sql, shadows)
+        assert 0 == driver.prepare_threshold
+    finally:
+        driver.prepare_threshold = None
+
+
+@inside_transactions
+def test_a_search_path_that_names_temporary_tables_last_does_not_hide_shadows() -> None:
+    only_postgresql()
+    with coordinator().cursor() as cursor:
+        cursor.execute("SET LOCAL search_path = public, pg_temp")
+    with gathered(keyed(numbers("auth_group")), by="temporary tables") as shadows:
+        assert [(3,)] == asked(coordinator(), "SELECT COUNT(*) FROM auth_group", shadows)
+        assert "cte" == shadows.by, "the statement names the table, which has no primary key then"
+
+
+@inside_transactions
+@pytest.mark.parametrize(
+    ("setting", "value"), [("DateStyle", "SQL, DMY"), ("IntervalStyle", "sql_standard"), ("extra_float_digits", "0")]
+)
+def test_databases_that_write_values_differently_are_refused(setting: str, value: str) -> None:
+    only_postgresql()
+    styles._exact.discard(connections[SHARDS[0]].connection)
+    with connections[SHARDS[0]].cursor() as cursor:
+        cursor.execute(f"SET LOCAL {setting} = '{value}'")
+
+    with (
+        pytest.raises(TextStyleDiffers, match=f"'shard_0' writes values with {setting} = '{value}'"),
+        gathered(numbers()),
+    ):
+        pass
