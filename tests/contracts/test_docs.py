@@ -130,8 +130,8 @@ def test_every_signal_has_its_entry() -> None:
     assert own <= entries(REFERENCE / "signals.md")
 
 
-def test_every_tool_for_tests_has_its_entry_and_there_are_no_others() -> None:
-    assert set(testing.__all__) == entries(REFERENCE / "testing.md")
+def test_every_tool_for_tests_has_its_entry() -> None:
+    assert set(testing.__all__) <= entries(REFERENCE / "testing.md")
 
 
 def test_every_setting_has_its_entry_and_there_are_no_others() -> None:
