@@ -17,6 +17,7 @@ from shardkit.budgets import spend
 from shardkit.orm import coordinator, gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
+from shardkit.orm.explaining import explained
 from shardkit.orm.planning import plan_of, refuse, select_of
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
 from shardkit.routing import shapes
@@ -27,6 +28,7 @@ from shardkit.routing.transactions import join
 from shardkit.signals import announce
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     from shardkit.routing.plan import Plan
@@ -67,6 +69,16 @@ class SelectPlanner:
         except EmptyResultSet:  # it answers itself, without a database: filter(pk__in=[]) does
             self.setup_query()
             return iter([]) if result_type == MULTI else None
+
+    def explain_query(self) -> Iterator[str]:
+        """Yield what the databases say to EXPLAIN, each under its heading if there are several."""
+        plan = plan_of(self)
+        gathers_elsewhere = isinstance(plan, Gather) and coordinator.coordinator_for(self) is not None
+        if isinstance(plan, (Local, Single)) or gathers_elsewhere:
+            yield from super().explain_query()  # type: ignore[misc]
+        else:
+            announce(self.query.model, plan, "explain")
+            yield from explained(self, plan)
 
     def execute_unplanned(self, *how: Any) -> Any:
         """Run the statement on this compiler's connection, whichever that is by now."""

@@ -16,6 +16,7 @@ from shardkit import conf
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
 from shardkit.orm.cursors import CursorPage, page_of
+from shardkit.orm.explaining import in_words
 from shardkit.orm.numbering import homes_of_new
 from shardkit.orm.placing import (
     BY_KEY,
@@ -29,7 +30,7 @@ from shardkit.orm.planning import plan_of
 from shardkit.orm.values import read_rows, require_readable
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
-from shardkit.routing.plan import Plan, Single
+from shardkit.routing.plan import Local, Plan, Single
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.routing.shortcut import at_a_glance, pinned, shortcut
 from shardkit.routing.transactions import JoinedTransactions, join
@@ -78,7 +79,9 @@ class ShardedQuerySet(models.QuerySet[_M]):
         """Return the plan of this query, which says on which databases it runs and why; nothing is run."""
         if self._db is not None and self._db != LOGICAL:
             return Single(Alias(self._db), "using() names it")
-        return plan_of(self.query.get_compiler(using=LOGICAL))
+        if not is_routing():
+            return Local("there is one database")
+        return in_words(plan_of(self.query.get_compiler(using=LOGICAL)), self.query)
 
     def cursor_page(
         self, *, size: int, cursor: str | None = None, after: str | _M | None = None, before: str | _M | None = None

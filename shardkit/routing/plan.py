@@ -6,7 +6,7 @@ the plan.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ class Local:
 
     why: str = "it names no sharded table"
 
+    def __str__(self) -> str:
+        return f"Local: the statement runs on default\n  because {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class Single:
@@ -27,6 +30,9 @@ class Single:
 
     alias: Alias
     why: str
+
+    def __str__(self) -> str:
+        return f"Single: the statement runs on {self.alias}\n  because {self.why}"
 
 
 class Recipe(Enum):
@@ -45,6 +51,15 @@ class Merge:
     aliases: tuple[Alias, ...]
     why: str
     recipe: Recipe = Recipe.ROWS
+    #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
+    pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __str__(self) -> str:
+        finish = {
+            Recipe.ROWS: "their rows become one sequence here",
+            Recipe.GROUPS: "a database makes whole groups and aggregates of their parts",
+        }
+        return _described("Merge", self.aliases, self.why, self.pushed, finish[self.recipe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,11 @@ class Gather:
 
     aliases: tuple[Alias, ...]
     why: str
+    #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
+    pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return _described("Gather", self.aliases, self.why, self.pushed, "the statement runs over their rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +81,16 @@ class Refuse:
 
     tables: tuple[str, ...]
     why: str
+
+    def __str__(self) -> str:
+        return f"Refuse: {', '.join(self.tables)}\n  because {self.why}"
+
+
+def _described(name: str, aliases: tuple[Alias, ...], why: str, pushed: tuple[str, ...], finish: str) -> str:
+    lines = [f"{name}: {', '.join(aliases)}", f"  because {why}"]
+    if pushed:
+        lines.append(f"  each shard: {', '.join(pushed)}")
+    return "\n".join([*lines, f"  then {finish}"])
 
 
 Plan = Local | Single | Merge | Gather | Refuse

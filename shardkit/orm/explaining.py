@@ -1,0 +1,122 @@
+"""What does a statement over several shards do, in words, and in those of their databases?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+
+from shardkit.orm import gather
+from shardkit.orm.finishing import finished
+from shardkit.orm.grouping import NotInParts
+from shardkit.orm.planning import refuse
+from shardkit.routing.narrowing import Narrowing
+from shardkit.routing.plan import Gather, Merge, Recipe, Refuse
+from shardkit.routing.transactions import join
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shardkit.routing.plan import Plan
+    from shardkit.shadows import Shadow
+    from shardkit.topology.names import Alias
+
+
+def in_words(plan: Plan, query: Any) -> Plan:
+    """Return *plan* with what each shard does of *query*."""
+    match plan:
+        case Merge(recipe=Recipe.ROWS):
+            return replace(plan, pushed=tuple(_pushed_rows(query)))
+        case Merge():
+            return replace(plan, pushed=(*_pushed_filters(query), "its part of each group and aggregate"))
+        case Gather():
+            return replace(plan, pushed=("the conditions on one table alone", "only the columns that are needed"))
+    return plan
+
+
+def _pushed_rows(query: Any) -> Iterator[str]:
+    yield from _pushed_filters(query)
+    if query.group_by is not None:
+        yield "whole groups"
+    if query.distinct:
+        yield "distinct rows"
+    if query.order_by or (query.default_ordering and query.get_meta().ordering):
+        yield "the order"
+    if query.high_mark is not None:
+        yield f"the first {query.high_mark} rows"
+
+
+def _pushed_filters(query: Any) -> Iterator[str]:
+    inner = getattr(query, "inner_query", None)
+    yield "the conditions" if (inner or query).where else "all rows"
+
+
+def explained(compiler: Any, plan: Merge | Gather | Refuse) -> Iterator[str]:
+    """Yield the plans of the databases for what they do of the statement of *compiler*, each under its heading."""
+    match plan:
+        case Merge(recipe=Recipe.ROWS):
+            yield from _explained_rows(compiler, plan)
+        case Merge():
+            try:
+                shadow = finished(_unexplained(compiler), plan.aliases).shadow
+            except NotInParts as reason:
+                yield from _explained_gather(compiler, Gather(plan.aliases, str(reason)))
+            else:
+                yield from _explained_sources(compiler.query, shadow, "its part of the groups")
+        case Gather():
+            yield from _explained_gather(compiler, plan)
+        case Refuse():
+            refuse(plan, compiler.query.model, "explain()")
+
+
+def _explained_rows(compiler: Any, plan: Merge) -> Iterator[str]:
+    queries = Narrowing(compiler.query)
+    for alias in plan.aliases:
+        query = queries.on(alias)
+        query.low_mark = 0  # what is skipped is skipped after the merge
+        join(alias)
+        yield f"-- {alias}"
+        yield from query.get_compiler(alias, elide_empty=compiler.elide_empty).explain_query()
+
+
+def _explained_gather(compiler: Any, plan: Gather) -> Iterator[str]:
+    plain = _unexplained(compiler)
+    base = import_module(plain.connection.ops.compiler_module)
+    original = gather._original(base, plain.query.compiler)(
+        gather._as_combined(plain.query), plain.connection, plain.using, plain.elide_empty
+    )
+    try:
+        shadows = gather.shadows_for(original, plan)
+    except EmptyResultSet:
+        return
+    for shadow in shadows:
+        yield from _explained_sources(compiler.query, shadow, f"rows of {shadow.name}")
+    yield "-- default: the statement over these rows"
+
+
+def _explained_sources(query: Any, shadow: Shadow, what: str) -> Iterator[str]:
+    for source in shadow.sources:
+        yield f"-- {source.alias}: {what}"
+        yield from _explained_text(query, source.alias, source.sql, source.params)
+
+
+def _explained_text(query: Any, alias: Alias, sql: str, params: Any) -> Iterator[str]:
+    """Ask one database for its plan, and write it as Django does."""
+    join(alias)
+    connection, asked = connections[alias], query.explain_info
+    write = json.dumps if asked.format and asked.format.lower() == "json" else str
+    with connection.cursor() as cursor:
+        cursor.execute(f"{connection.ops.explain_query_prefix(asked.format, **asked.options)} {sql}", params)
+        for row in cursor.fetchall():
+            yield " ".join(write(value) for value in row)
+
+
+def _unexplained(compiler: Any) -> Any:
+    """Return a compiler of the same statement, which runs it."""
+    query = compiler.query.clone()
+    query.explain_info = None
+    return query.get_compiler(compiler.using, elide_empty=compiler.elide_empty)

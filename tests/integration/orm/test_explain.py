@@ -1,0 +1,222 @@
+"""Is it said what a query does: in words, and in those of each database?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Avg, Count, F, Window
+from django.db.models.functions import RowNumber
+
+from shardkit.errors import CrossDatabaseQuery
+from shardkit.routing.plan import Gather, Local, Merge, Recipe
+from shardkit.signals import query_planned
+from tests.fix_deployment import deployment  # noqa: F401 - a fixture
+from tests.fix_queries import queries_by_database
+from tests.fix_shop import Shop
+from tests.shop.models import Country, Customer, Invoice, Label, Line, Order, Product, Shipment
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def headings(text: str) -> list[str]:
+    return [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("-- ")]
+
+
+def test_the_plan_of_one_shard_in_words(shop: Shop) -> None:
+    plan = Order.objects.filter(customer=shop.customer_on(2)).route()
+
+    assert str(plan).startswith("Single: the statement runs on shard_2\n  because its ")
+
+
+def test_the_plan_of_no_shard_in_words() -> None:
+    assert str(Country.objects.order_by("name").route()) == (
+        "Local: the statement runs on default\n  because it names no sharded table"
+    )
+
+
+def test_a_merge_in_words() -> None:
+    plan = Order.objects.filter(total__gt=3).order_by("-total")[10:30].route()
+
+    assert str(plan).splitlines() == [
+        "Merge: shard_0, shard_1, shard_2, shard_3",
+        "  because it does not say the shard key of shop.Order (customer)",
+        "  each shard: the conditions, the order, the first 30 rows",
+        "  then their rows become one sequence here",
+    ]
+
+
+def test_groups_in_words() -> None:
+    plan = Order.objects.values("status").annotate(n=Count("pk"), mean=Avg("total")).order_by("-n").route()
+
+    assert isinstance(plan, Merge)
+    assert plan.recipe is Recipe.GROUPS
+    assert plan.pushed == ("all rows", "its part of each group and aggregate")
+    assert "a database makes whole groups" in str(plan)
+
+
+def test_whole_groups_and_distinct_rows_in_words() -> None:
+    groups = Customer.objects.annotate(n=Count("orders")).filter(n__gt=1).route()
+    distinct = Customer.objects.filter(orders__number=1).distinct().route()
+
+    assert isinstance(groups, Merge)
+    assert isinstance(distinct, Merge)
+    assert groups.pushed == ("the conditions", "whole groups")
+    assert distinct.pushed == ("the conditions", "distinct rows")
+
+
+def test_a_gather_in_words() -> None:
+    plan = Order.objects.filter(product__price__gt=3).route()
+
+    assert isinstance(plan, Gather)
+    assert "because it joins shop_order with shop_product, which is only on 'default'" in str(plan)
+    assert "each shard: the conditions on one table alone, only the columns that are needed" in str(plan)
+
+
+def test_a_refusal_in_words() -> None:
+    plan = Invoice.objects.filter(number__in=Product.objects.values("pk")).route()
+
+    assert str(plan).startswith("Refuse: shop_invoice (on 'audit'), shop_product\n  because they live")
+
+
+def test_words_do_not_make_plans_differ() -> None:
+    assert Merge((), "why", pushed=("all",)) == Merge((), "why")
+    assert "pushed" not in repr(Merge((), "why", pushed=("all",)))
+
+
+def test_a_route_asks_no_database() -> None:
+    with queries_by_database() as seen:
+        Order.objects.filter(product__price__gt=3).order_by("-total")[:3].route()
+        Order.objects.values("status").annotate(n=Count("pk")).route()
+
+    assert not seen
+
+
+def test_one_database_has_no_routes(deployment: str) -> None:  # noqa: F811
+    plan = Customer.objects.order_by("name").route()
+
+    assert (deployment == "plain") == (plan == Local("there is one database"))
+
+
+# EXPLAIN.
+
+
+def test_one_database_explains_as_if_it_had_been_asked_itself(shop: Shop) -> None:
+    pinned = Order.objects.filter(customer=shop.customer_on(2))
+    there = pinned.using("shard_2").explain()
+
+    assert headings(there) == []
+    assert pinned.explain() == there
+    assert headings(Country.objects.all().explain()) == []
+
+
+def test_each_shard_explains_its_part_of_a_merge(shop: Shop) -> None:
+    with queries_by_database() as seen:
+        text = Order.objects.filter(total__gt=3).order_by("-total")[10:30].explain()
+
+    assert headings(text) == list(shop.shards)
+    assert dict.fromkeys(shop.shards, 1) == dict(seen)
+    assert all("EXPLAIN" in sql and "LIMIT 30" in sql for _, sql in seen.texts)
+    assert len(text.splitlines()) >= 2 * len(shop.shards)
+
+
+def test_only_the_shards_that_are_asked_explain(shop: Shop) -> None:
+    text = Order.objects.filter(customer__in=[shop.customer_on(0), shop.customer_on(3)]).explain()
+
+    assert headings(text) == ["shard_0", "shard_3"]
+
+
+def test_each_shard_explains_its_part_of_groups(shop: Shop) -> None:
+    text = Order.objects.values("status").annotate(n=Count("pk"), mean=Avg("total")).order_by("-n").explain()
+
+    assert headings(text) == [f"{alias}: its part of the groups" for alias in shop.shards]
+
+
+@pytest.mark.parametrize("name", ["a join", "a window"])
+def test_each_shard_explains_the_rows_it_gives_to_a_gather(shop: Shop, name: str) -> None:
+    rows: Any = {
+        "a join": Order.objects.filter(product__price__gt=3),
+        "a window": Order.objects.annotate(n=Window(RowNumber(), order_by="total")),
+    }[name]
+
+    text = rows.explain()
+
+    found = headings(text)
+    assert found[:-1] == [f"{alias}: rows of shop_order" for alias in shop.shards]
+    assert found[-1] == "default: the statement over these rows"
+
+
+def test_no_row_explains_nothing() -> None:
+    assert not [line for line in Customer.objects.none().explain().splitlines() if not line.startswith("-- ")]
+
+
+def test_a_refusal_is_refused() -> None:
+    with pytest.raises(CrossDatabaseQuery):
+        Invoice.objects.filter(number__in=Product.objects.values("pk")).explain()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no other format")
+def test_a_format_is_passed_on(shop: Shop) -> None:
+    for rows in (Order.objects.order_by("-total"), Order.objects.values("status").annotate(n=Count("pk"))):
+        text = rows.explain(format="json")
+
+        assert len(headings(text)) == len(shop.shards)
+        for part in text.split("-- ")[1:]:
+            json.loads(part.partition("\n")[2])
+
+
+# The signal: each plan once.
+
+
+@pytest.fixture
+def heard() -> Any:
+    found: list[tuple[str, str, str]] = []
+
+    def note(sender: Any, plan: Any, operation: str, **_: Any) -> None:
+        found.append((operation, sender.__name__, type(plan).__name__))
+
+    query_planned.connect(note)
+    yield found
+    query_planned.disconnect(note)
+
+
+ANNOUNCED: dict[str, tuple[Any, list[tuple[str, str, str]]]] = {
+    "a merge": (lambda: list(Order.objects.order_by("total")), [("select", "Order", "Merge")]),
+    "groups": (
+        lambda: list(Order.objects.values("status").annotate(n=Count("pk"))),
+        [("select", "Order", "Merge")],
+    ),
+    "a gather": (lambda: list(Order.objects.filter(product__price__gt=3)), [("select", "Order", "Gather")]),
+    "an update": (lambda: Order.objects.update(note="x"), [("update", "Order", "Merge")]),
+    "an update that gathers": (
+        lambda: Shipment.objects.filter(order__status="new").update(cost=1),
+        [("update", "Shipment", "Gather")],
+    ),
+    "an update of gathered values": (
+        lambda: Order.objects.filter(product__price__gt=3).update(number=F("number") + 100),
+        [("update", "Order", "Gather")],
+    ),
+    "an update of copies": (lambda: Label.objects.update(name="x"), [("update", "Label", "Merge")]),
+    "an update of copies that shards choose": (
+        lambda: Label.objects.filter(order__number=1).update(name="x"),
+        [("update", "Label", "Merge")],
+    ),
+    "a delete": (lambda: Line.objects.filter(qty=1).delete(), [("delete", "Line", "Merge")]),
+    "a delete that gathers": (
+        lambda: Shipment.objects.filter(order__status="new").delete(),
+        [("delete", "Shipment", "Gather")],
+    ),
+    "an explanation": (lambda: Order.objects.order_by("total").explain(), [("explain", "Order", "Merge")]),
+}
+
+
+@pytest.mark.parametrize("name", ANNOUNCED)
+def test_each_plan_is_announced_once(shop: Shop, heard: list[tuple[str, str, str]], name: str) -> None:
+    del shop
+    act, expected = ANNOUNCED[name]
+
+    act()
+
+    assert heard == expected
