@@ -63,6 +63,8 @@ class SortColumns:
     terms: tuple[SortTerm, ...] = ()
     #: How many columns of a row are Django's, if there are others.
     width: int | None = None
+    #: How many columns were added behind Django's.
+    added = 0
     #: The statement, once it is compiled; none if it can match nothing.
     compiled: tuple[str, Any] | None = None
 
@@ -74,7 +76,7 @@ class SortColumns:
     def get_extra_select(self, order_by: Any, select: Any) -> list[Any]:
         """Select what Django selects for SELECT DISTINCT, and then what decides the order."""
         extra: list[Any] = list(super().get_extra_select(order_by, select))  # type: ignore[misc]
-        self.terms = ()
+        self.terms, self.added = (), 0
         self.width = _width(select) if extra else None
         # A grouped statement loses the order of its model's Meta, and one with a filtered window is wrapped later.
         if self.qualify or (self.query.group_by is not None and self._meta_ordering):
@@ -87,9 +89,15 @@ class SortColumns:
             if self._is_costly(term):
                 order_by[number] = (order, (_by_ordinal(term), type(params)(), is_ref))
         self.terms = tuple(terms)
+        self.added = len(columns.added)
         if columns.added:
             self.width = _width(select)
         return [*extra, *columns.added]
+
+    def get_group_by(self, select: list[Any], order_by: Any) -> list[Any]:
+        """Group as if no column were added: those follow from what is grouped by, and would group further."""
+        grouped: list[Any] = super().get_group_by(select[: len(select) - self.added], order_by)  # type: ignore[misc]
+        return grouped
 
     def get_qualify_sql(self) -> tuple[list[str], list[Any]]:
         """Select what decides the order around the subquery whose window functions are filtered by."""
