@@ -2,21 +2,15 @@
 
 Flights and planes are placed by tail number, the weather by airport and month, airlines and airports are copied
 everywhere. What is right comes from the files, read with nothing but Python's csv module. January is asked about, or
-the months that TESTAPP_MONTHS names: 1,2,3, or all, which takes minutes. TESTAPP_SHARDS=0 asks one plain database.
+the months that TESTAPP_MONTHS names; TESTAPP_SHARDS=0 asks one plain database.
 """
 
 from __future__ import annotations
 
-import csv
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
 from operator import or_
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -24,62 +18,14 @@ import pytest
 from django.conf import settings
 from django.db.models import Avg, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, StdDev, Subquery, Sum, Window
 from django.db.models.functions import Rank
-from pytest_django import DjangoDbBlocker
 
 from shardkit.routing.plan import Gather, Merge, Single
-from testapp.flights.dataset.arguments import selection
-from testapp.flights.dataset.files import ABSENT, TABLES, open_file
-from testapp.flights.dataset.loading import load_table
+from testapp.flights.dataset.arguments import months_in
+from testapp.flights.dataset.files import ABSENT
 from testapp.flights.models import Airport, Flight, Plane, Weather
-from tests import fix_site
-
-MONTHS = os.environ.get("TESTAPP_MONTHS", "1")
+from tests.fix_year import MONTHS, Files, Line, close, floats, grouped, known, most, numbers
 
 pytestmark = [pytest.mark.django_db(databases="__all__"), pytest.mark.usefixtures("loaded")]
-
-#: A line of a file, by column.
-Line = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Files:
-    """What the files say; flights and weather of the chosen months only."""
-
-    flights: list[Line]
-    weather: list[Line]
-    planes: dict[str, Line]
-    airports: dict[str, Line]
-
-
-@pytest.fixture(scope="module")
-def files() -> Files:
-    chosen = selection(MONTHS, None)
-    months = {str(month) for month in chosen.months}
-    flights, weather = (list(lines_of(chosen.folder, name, months)) for name in ("flights", "weather"))
-    return Files(
-        flights,
-        weather,
-        {line["tailnum"]: line for line in lines_of(chosen.folder, "planes")},
-        {line["faa"]: line for line in lines_of(chosen.folder, "airports")},
-    )
-
-
-def lines_of(folder: Path, name: str, months: set[str] | None = None) -> Iterator[Line]:
-    with open_file(folder, name) as file:
-        yield from (line for line in csv.DictReader(file) if months is None or line["month"] in months)
-
-
-@pytest.fixture(scope="module")
-def loaded(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Load the files once, outside of any test's transaction."""
-    request.getfixturevalue("django_db_setup")
-    chosen = selection(MONTHS, None)
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        stack.callback(fix_site.clear)
-        for table in TABLES:
-            load_table(table, chosen.folder, chosen.months)
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -93,37 +39,6 @@ def planned(plan: type[Any], queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]
     """Return *queryset*, if *plan* is how shards answer it."""
     assert not settings.SHARDKIT or isinstance(queryset.route(), plan), queryset.route()  # type: ignore[attr-defined]
     return queryset
-
-
-def known(lines: Iterable[Line], *columns: str) -> list[Line]:
-    """Leave out the lines that lack one of *columns*."""
-    return [line for line in lines if ABSENT not in [line[column] for column in columns]]
-
-
-def grouped(lines: Iterable[Line], *columns: str) -> dict[tuple[str, ...], list[Line]]:
-    groups: dict[tuple[str, ...], list[Line]] = defaultdict(list)
-    for line in lines:
-        groups[tuple(line[column] for column in columns)].append(line)
-    return groups
-
-
-def numbers(lines: Iterable[Line], column: str) -> list[int]:
-    return [int(line[column]) for line in known(lines, column)]
-
-
-def most(counts: Counter[Any], top: int | None = None) -> list[tuple[Any, int]]:
-    """Return the largest *counts* first, ties by name."""
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:top]
-
-
-def close(value: float) -> Any:
-    """Say when a mean is right: MariaDB gives four digits of it."""
-    return pytest.approx(value, abs=5e-5, rel=1e-9)
-
-
-def floats(row: Iterable[Any]) -> tuple[Any, ...]:
-    """Take decimals, as which some vendors give means, for numbers."""
-    return tuple(float(value) if not isinstance(value, (str, int, type(None))) else value for value in row)
 
 
 class TestFlights:
@@ -386,43 +301,42 @@ class TestWeather:
         ]
         assert expected == list(planned(Merge, counted))
 
-    def test_flights_that_left_in_an_hour_without_a_reading(self, files: Files):
+    @pytest.mark.parametrize("month", months_in(MONTHS))
+    def test_flights_that_left_in_an_hour_without_a_reading(self, files: Files, month):
         readings = grouped(files.weather, *HOUR)
 
-        counted = (
-            Flight.objects.filter(~Exists(reading())).values_list("origin").annotate(n=Count("id")).order_by("origin")
-        )
+        unread = Flight.objects.filter(~Exists(reading()), month=month)
+        counted = unread.values_list("origin").annotate(n=Count("id")).order_by("origin")
 
-        expected = Counter(
-            line["origin"] for line in files.flights if tuple(line[name] for name in HOUR) not in readings
-        )
+        flights = [line for line in files.flights if line["month"] == str(month)]
+        expected = Counter(line["origin"] for line in flights if tuple(line[name] for name in HOUR) not in readings)
         assert sorted(expected.items()) == list(planned(Gather, counted))
 
-    @pytest.mark.parametrize(("column", "kind"), [("visib", float), ("wind_dir", int)])
-    def test_delays_by_the_weather_they_left_in(self, files: Files, column, kind):
+    @pytest.mark.parametrize("month", months_in(MONTHS))
+    def test_delays_by_the_visibility_they_left_in(self, files: Files, month):
         joined = (
-            Flight.objects.annotate(reading=Subquery(reading().values(column)[:1]))
-            .exclude(reading=None)
-            .values_list("reading")
+            Flight.objects.filter(month=month)
+            .annotate(visib=Subquery(reading().values("visib")[:1]))
+            .exclude(visib=None)
+            .values_list("visib")
             .annotate(n=Count("id"), delay=Avg("dep_delay"))
-            .order_by("reading")
+            .order_by("visib")
         )
 
-        assert self.joined(files, column, kind) == [floats(row) for row in planned(Gather, joined)]
+        assert self.joined(files, month) == [floats(row) for row in planned(Gather, joined)]
 
-    def joined(self, files: Files, column: str, kind: Callable[[str], Hashable]) -> list[tuple[Any, ...]]:
-        """Left-join the flights with the weather, as the tutorials do."""
-        readings = {key: lines[0][column] for key, lines in grouped(files.weather, *HOUR).items()}
-        groups: dict[Any, list[Line]] = defaultdict(list)
+    def joined(self, files: Files, month: int) -> list[tuple[Any, ...]]:
+        """Left-join the flights of *month* with the weather, as the tutorials do."""
+        readings = {key: lines[0]["visib"] for key, lines in grouped(files.weather, *HOUR).items()}
+        groups: dict[str, list[Line]] = defaultdict(list)
         for line in files.flights:
-            value = readings.get(tuple(line[name] for name in HOUR), ABSENT)
-            if value != ABSENT:
-                groups[kind(value)].append(line)
-        return [
-            (value, len(lines), close(fmean(delays)) if delays else None)
-            for value, lines in sorted(groups.items())
-            for delays in [numbers(lines, "dep_delay")]
-        ]
+            if line["month"] == str(month):
+                groups[readings.get(tuple(line[name] for name in HOUR), ABSENT)].append(line)
+        return sorted(
+            (float(visib), len(lines), close(fmean(numbers(lines, "dep_delay"))))
+            for visib, lines in groups.items()
+            if visib != ABSENT
+        )
 
     def test_the_weather_in_the_hours_with_the_worst_delays(self, files: Files):
         worst = list(
