@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
 
-from shardkit.merge.blocks import between, concatenated, merged
+from shardkit.merge.blocks import Batch, between, concatenated, merged
 from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.terms import Term, positions_in_order
 from shardkit.orm import gather
@@ -28,7 +28,6 @@ from shardkit.routing.plan import Gather, Merge
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from shardkit.merge.blocks import Run
     from shardkit.topology.names import Alias
 
 #: From so many rows on that are read to be skipped, they are not held all at once.
@@ -76,43 +75,45 @@ class _Rows:
 
     def first(self) -> Any:
         """Return the first row, None if there is none."""
-        with closing(self.runs()) as runs:
-            for _, rows in runs:
-                return rows[0]
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                return batch.rows[0]
         return None
 
     def at_hand(self) -> Iterator[list[Any]]:
         """Return all rows, read to the last one before the caller asks the database anything else."""
-        runs = list(self.runs())
-        if not self.query.default_cols:  # no instances are made of them that would live somewhere
-            return iter([[row for _, rows in runs for row in rows]])
-        return self._tagged(iter(runs))
+        return self._handed_out(iter(list(self.batches())))
 
     def as_read(self) -> Iterator[list[Any]]:
         """Return rows as they are read. The first are read now: what cannot be put in order mostly shows in them."""
-        runs = self.runs()
-        begun = next(runs, None)
-        return self._tagged(iter(()) if begun is None else chain([begun], runs))
+        batches = self.batches()
+        begun = next(batches, None)
+        return self._handed_out(iter(()) if begun is None else chain([begun], batches))
 
-    def runs(self) -> Generator[Run]:
-        """Yield the rows in their order, as wide as Django expects them, in runs of one shard each."""
+    def batches(self) -> Generator[Batch]:
+        """Yield the rows in their order, as wide as Django expects them."""
+        width = self.width
         try:
-            for number, rows in between(self._merged(), *self._limits()):
-                yield number, [row[: self.width] for row in rows] if self.width else rows
+            for batch in between(self._merged(), *self._limits()):
+                yield batch if width is None else Batch([row[:width] for row in batch.rows], batch.owners)
         finally:
             close(self.parts)
 
-    def _tagged(self, runs: Iterator[Run]) -> Iterator[list[Any]]:
-        """Yield the rows of *runs*, saying of each where it is from before it goes out."""
-        aliases = [part.alias for part in self.parts]
+    def _handed_out(self, batches: Iterator[Batch]) -> Iterator[list[Any]]:
+        """Yield the rows of *batches*, and say where each is from before it goes, if instances are made of them."""
+        using, aliases = self.compiler.using, [part.alias for part in self.parts]
         try:
-            for number, rows in runs:
-                tag(self.compiler.using, aliases[number])
-                yield rows
+            for batch in batches:
+                if not self.query.default_cols:
+                    yield batch.rows
+                    continue
+                for number, rows in batch.runs():
+                    tag(using, aliases[number])
+                    yield rows
         except OrderUnknown as unknown:
             refuse(Merge(self.plan.aliases, f"{unknown} and {self.plan.why}"), self.query.model, "reading")
 
-    def _merged(self) -> Iterator[Run]:
+    def _merged(self) -> Iterator[Batch]:
         streams = [part.whole() if self.chunk is None else part.chunks() for part in self.parts]
         if not self.terms:
             return concatenated(streams)
