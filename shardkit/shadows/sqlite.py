@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain
+from sqlite3 import sqlite_version_info
 from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from django.db import OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shardkit.shadows.shapes import Column, Source
-from shardkit.shadows.transport import Load, Row, Transport
+from shardkit.shadows.transport import Conditions, Load, Row, Transport
 
 #: What a number takes, in bytes.
 NUMBER_BYTES: Final = 8
@@ -29,6 +34,12 @@ _AFFINITIES: Final[Sequence[tuple[str, str]]] = (
     ("FLOA", "REAL"),
     ("DOUB", "REAL"),
 )
+
+#: The first version that can be told not to make a table of an expression.
+FIRST_WITH_HINTS: Final = (3, 35)
+#: The tables of each connection that could not be dropped, and those that stand, with what they are made of.
+_left: Final[WeakKeyDictionary[BaseDatabaseWrapper, dict[str, str]]] = WeakKeyDictionary()
+_kinds: Final[WeakKeyDictionary[BaseDatabaseWrapper, dict[str, str]]] = WeakKeyDictionary()
 
 #: The classes of the values that a CAST to each affinity leaves as they are.
 _UNTOUCHED: Final[dict[str, tuple[type, ...]]] = {
@@ -82,6 +93,46 @@ class SQLiteTransport(Transport):
         affinity = affinity_of(column.type)
         sql = f"CAST({name} AS {affinity})" if affinity and is_untouched(values, affinity) else name
         return f"{sql} COLLATE {self.quoted(column.collation)}" if column.collation else sql
+
+    def conditions(self) -> Conditions:
+        """Give tables names of their own: one cannot be dropped while any statement of the connection is read."""
+        return Conditions(are_found=False)
+
+    def make(self, name: str, load: Load) -> str:
+        """Use a table again that could not be dropped, if there is one of this kind."""
+        definitions = self.definitions(load)
+        left = _left.setdefault(self.connection, {})
+        for other in [other for other, kind in left.items() if kind == definitions]:
+            del left[other]
+            if self._is_there(other):
+                return other
+        self.execute(f"CREATE TEMPORARY TABLE {self.quoted(name)} ({definitions})")
+        _kinds.setdefault(self.connection, {})[name] = definitions
+        return name
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Drop the tables, or empty them while somebody reads something else."""
+        kinds = _kinds.get(self.connection, {})
+        left = _left.setdefault(self.connection, {})
+        left.update({name: kinds.get(name, "") for name in names})
+        for name in list(left):
+            try:
+                self.execute(f"DROP TABLE IF EXISTS {self.table(name)}")
+            except OperationalError:
+                self.execute(f"DELETE FROM {self.table(name)}")  # noqa: S608 - quoted names
+            else:
+                del left[name]
+                kinds.pop(name, None)
+
+    def alias(self, name: str, load: Load) -> str:
+        """Let the statement read the table itself, however often it mentions the shadow."""
+        hint = "NOT MATERIALIZED" if sqlite_version_info >= FIRST_WITH_HINTS else ""
+        return f"{self.quoted(load.shadow.name)} AS {hint} (SELECT * FROM {self.table(name)})"  # noqa: S608
+
+    def _is_there(self, name: str) -> bool:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM temp.sqlite_master WHERE name = %s", (name,))
+            return cursor.fetchone() is not None
 
     def table(self, name: str) -> str:
         """Qualify the name."""

@@ -38,8 +38,7 @@ class Tables:
         name, standing = load.shadow.name, _standing.setdefault(self.transport.connection, set())
         if name in standing or not self.are_found:
             name = f"shardkit_shadow_{next(_numbers)}"
-        self.transport.make(name, load)
-        self.names[load] = name
+        self.names[load] = name = self.transport.make(name, load)
         standing.add(name)
 
     def take(self, load: Load, rows: Sequence[Row]) -> None:

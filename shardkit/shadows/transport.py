@@ -134,12 +134,17 @@ class Transport(ABC):
     def definition(self, column: Column) -> str:
         """Return the type of *column*, and its collation, as a table's definition has them."""
 
-    def make(self, name: str, load: Load) -> None:
-        """Make the temporary table *name* for the rows of *load*."""
+    def make(self, name: str, load: Load) -> str:
+        """Make the temporary table *name* for the rows of *load*, or find one that nobody needs; return its name."""
+        self.execute(f"CREATE TEMPORARY TABLE {self.quoted(name)} ({self.definitions(load)})")
+        return name
+
+    def definitions(self, load: Load) -> str:
+        """Return what a table for the rows of *load* is made of."""
         parts = [f"{self.quoted(column.name)} {self.definition(column)}" for column in load.columns]
         if load.shadow.primary_key is not None and self.has_key_from_the_start:
             parts.append(f"PRIMARY KEY ({self.quoted(load.shadow.primary_key)})")
-        self.execute(f"CREATE TEMPORARY TABLE {self.quoted(name)} ({', '.join(parts)})")
+        return ", ".join(parts)
 
     def finish(self, name: str, load: Load) -> None:  # noqa: B027 - most have nothing to do
         """Prepare the temporary table *name* for being read, now that it has all rows of *load*."""
