@@ -156,9 +156,9 @@ def has_subquery(node: Any) -> bool:
 
 
 def has_window(query: Query) -> bool:
-    """Say whether *query*'s own level has a window function."""
-    selected = query.annotation_select.values()
-    return any(getattr(part, "contains_over_clause", False) for part in (query.where, *selected, *query.order_by))
+    """Say whether *query*'s own level has a window function; it may order by one that it does not select."""
+    parts = (query.where, *query.annotations.values(), *query.order_by)
+    return any(getattr(part, "contains_over_clause", False) for part in parts)
 
 
 def has_aggregate(query: Query) -> bool:
