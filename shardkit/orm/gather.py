@@ -11,7 +11,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
+from shardkit.orm.gather_first import keep_first
 from shardkit.orm.gather_push import levels_of, occurrences_in
 from shardkit.orm.gather_semi import narrow
 from shardkit.orm.gather_sources import sources
@@ -22,7 +24,7 @@ from shardkit.routing.transactions import join
 from shardkit.shadows import Budget, Shadow, shadowed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from shardkit.routing.registry import ModelPlacement
 
@@ -38,27 +40,40 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
     original = _original(import_module(connection.ops.compiler_module), query.compiler)(
         _as_combined(query), connection, compiler.using, compiler.elide_empty
     )
-    shadows = shadows_for(original, plan)
-    for alias in dict.fromkeys(source.alias for shadow in shadows for source in shadow.sources):
-        join(alias)
-    with shadowed(connection, shadows, Budget.from_settings()) as found:
-        original.shadows = found
-        with found.transport.unprepared():
-            result = original.execute_sql(result_type, chunk_size=chunk_size)
+    shadows, is_guess = shadows_for(original, plan)
+    result = _run(original, shadows, result_type, chunk_size)
+    if is_guess and (result_type != MULTI or sum(map(len, result)) < query.high_mark - query.low_mark):
+        shadows, _ = shadows_for(original, plan, may_guess=False)
+        result = _run(original, shadows, result_type, chunk_size)
     for name in ("select", "klass_info", "annotation_col_map", "col_count"):
         setattr(compiler, name, getattr(original, name, None))
     tag(compiler.using, None)
     return result
 
 
-def shadows_for(original: Any, plan: Gather) -> list[Shadow]:
-    """Return the shadows that the statement of *original* needs of the sharded tables that it reads."""
+def _run(original: Any, shadows: Sequence[Shadow], *how: Any) -> Any:
+    for alias in dict.fromkeys(source.alias for shadow in shadows for source in shadow.sources):
+        join(alias)
+    result_type, chunk_size = how
+    with shadowed(original.connection, shadows, Budget.from_settings()) as found:
+        original.shadows = found
+        with found.transport.unprepared():
+            return original.execute_sql(result_type, chunk_size=chunk_size)
+
+
+def shadows_for(original: Any, plan: Gather, *, may_guess: bool = True) -> tuple[list[Shadow], bool]:
+    """Return the shadows that the statement of *original* needs, and whether that is a guess.
+
+    It is one if they may lack rows, which is so when the statement then finds fewer rows than it wants.
+    """
+    original.shadows = None
     statement = _statement(original)
-    narrow(statement.occurrences, statement.connection)
     placements = statement.sharded()
     for placement in placements:
         require_shadowable(placement, statement.connection, plan.why)
-    return [_shadow(statement, placement) for placement in placements]
+    is_guess = may_guess and keep_first(statement.occurrences, statement.select, statement.connection)
+    narrow(statement.occurrences, statement.connection)
+    return [_shadow(statement, placement) for placement in placements], is_guess
 
 
 def _shadow(statement: Statement, placement: ModelPlacement) -> Shadow:

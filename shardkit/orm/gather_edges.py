@@ -8,33 +8,23 @@ they are for, and ``IN`` a subquery.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Exists
 from django.db.models.expressions import Col
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
-from shardkit.errors import ShardKeyUnhashable
+from shardkit.orm.gather_keys import key_kind
 from shardkit.orm.gather_push import conjuncts
 from shardkit.routing.graph import inner_joined
 from shardkit.routing.pins import is_exact, is_in
-from shardkit.vendors.base import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from shardkit.orm.gather_push import Occurrence
     from shardkit.routing.graph import Level
-
-#: What keys may be, and the types in which drivers give such values: those mean the same when they are sent back.
-KEY_TYPES: Final[dict[str, frozenset[str]]] = {
-    "int": frozenset({"int"}),
-    "text": frozenset({"str"}),
-    "uuid": frozenset({"UUID", "str"}),
-}
-#: Where the fields come from whose values are what their type says.
-_OUR_FIELDS: Final = ("django.", "shardkit.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,11 +113,6 @@ def _by_in(level: Level, lookup: Any, known: _Known) -> Iterator[Edge]:
 
 def _compare_alike(left: Any, right: Any, connection: Any) -> bool:
     """Say whether a value of one field, sent to a database, equals in the other what it equals where it is from."""
-    if not all(type(field).__module__.startswith(_OUR_FIELDS) for field in (left, right)):
-        return False
-    try:
-        kinds = {kind_of(left), kind_of(right)}
-    except ShardKeyUnhashable:
-        return False
     collations = {field.db_parameters(connection=connection).get("collation") for field in (left, right)}
-    return len(kinds) == 1 and kinds <= KEY_TYPES.keys() and len(collations) == 1
+    kinds = {key_kind(left), key_kind(right)}
+    return len(kinds) == 1 and None not in kinds and len(collations) == 1

@@ -6,28 +6,20 @@ keys that are known: both tables are seen as they were when the keys were asked 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from django.db import connections
 from django.db.models.expressions import Col
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import OR, WhereNode
 
-from shardkit.fanout import Job, run
-from shardkit.orm.gather_edges import KEY_TYPES, Edge, edges_between
-from shardkit.orm.gather_sources import sources
+from shardkit.orm.gather_edges import Edge, edges_between
+from shardkit.orm.gather_keys import keys_of
 from shardkit.routing.registry import Kind, placement_of_table
-from shardkit.routing.transactions import join
-from shardkit.vendors.base import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shardkit.orm.gather_push import Occurrence
-
-#: How many keys are sent to the shards at most.
-MAX_KEYS: Final = 1000
 
 
 def narrow(occurrences: Sequence[Occurrence], connection: Any) -> None:
@@ -43,7 +35,7 @@ def narrow(occurrences: Sequence[Occurrence], connection: Any) -> None:
                 continue
             question = (id(start), str(edge.field.column))
             if question not in asked:
-                asked[question] = _keys(edge)
+                asked[question] = keys_of(start, edge.field)
             keys = asked[question]
             if keys is not None:
                 _narrow_end(edge, keys)
@@ -72,25 +64,3 @@ def _narrow_end(edge: Edge, keys: list[Any]) -> None:
         missing: Any = IsNull(Col(edge.start.alias, edge.field), True)
         condition = WhereNode([condition, missing], OR)
     edge.start.conditions.append(condition)
-
-
-def _keys(edge: Edge) -> list[Any] | None:
-    """Ask for the keys at the start of *edge*; None when there are too many, or others than were expected."""
-    placement = placement_of_table(edge.start.table)
-    if placement is None:
-        return None
-    column, is_unique = str(edge.field.column), edge.field.unique
-    found: set[Any] = set()
-    with ExitStack() as stack:
-        jobs = []
-        for source in sources(placement, [column], [edge.start], distinct=not is_unique, limit=MAX_KEYS + 1):
-            join(source.alias)
-            cursor = stack.enter_context(connections[source.alias].cursor())
-            jobs.append(Job(source.alias, cursor, source.sql, source.params))
-        run(jobs)
-        for job in jobs:
-            found.update(key for (key,) in job.cursor.fetchall() if key is not None)
-    types = KEY_TYPES[kind_of(edge.field)]
-    if len(found) > MAX_KEYS or not all(type(key).__name__ in types for key in found):
-        return None
-    return sorted(found)

@@ -31,11 +31,12 @@ def sources(
     wanted: Sequence[Occurrence],
     *,
     distinct: bool = False,
+    order: Sequence[Any] = (),
     limit: int | None = None,
 ) -> Iterator[Source]:
     """Yield a SELECT of *columns* for each database with rows that one of the *wanted* occurrences may want.
 
-    Without any occurrence, every row is wanted.
+    Without any occurrence, every row is wanted. *order* is of the first one's columns.
     """
     query: Any = Query(placement.model)
     base = query.get_initial_alias()
@@ -43,10 +44,11 @@ def sources(
     if where is not None:
         query.where.add(where, AND)
     narrowed = Narrowing(query)
+    ordered = [one.relabeled_clone({wanted[0].alias: base}) for one in order]
     start = "SELECT DISTINCT" if distinct else "SELECT"
     end = "" if limit is None else f" LIMIT {limit}"
     for alias in _databases(placement, wanted, query):
-        source = _rows(narrowed.on(alias), columns, alias)
+        source = _rows(narrowed.on(alias), columns, alias, ordered)
         if source is not None:
             yield replace(source, sql=f"{start} {source.sql}{end}")
 
@@ -60,7 +62,7 @@ def _databases(placement: ModelPlacement, wanted: Sequence[Occurrence], query: A
     return owners.in_order(shards)
 
 
-def _rows(query: Any, columns: Sequence[str], alias: Alias) -> Source | None:
+def _rows(query: Any, columns: Sequence[str], alias: Alias, order: Sequence[Any]) -> Source | None:
     """Return a SELECT of *columns* without that word from the one table of *query*, None when no row can match.
 
     The columns stand as they are: Django would let some fields wrap theirs.
@@ -76,4 +78,8 @@ def _rows(query: Any, columns: Sequence[str], alias: Alias) -> Source | None:
     table = quote(query.get_initial_alias())
     named = ", ".join(f"{table}.{quote(column)}" for column in columns)
     where = f" WHERE {condition}" if condition else ""
-    return Source(alias, f"{named} FROM {table}{where}", tuple(params))
+    keys = [compiler.compile(one) for one in order]
+    ordered = " ORDER BY " + ", ".join(sql for sql, _ in keys) if keys else ""
+    return Source(
+        alias, f"{named} FROM {table}{where}{ordered}", (*params, *(one for _, found in keys for one in found))
+    )

@@ -70,6 +70,51 @@ def answered(make: Callable[[], Any]) -> None:
     same(make, error=type(error) if isinstance(error, NotSupportedError) else None)
 
 
+@cases(
+    by_key=lambda _: Shipment.objects.select_related("order").order_by("-pk")[:3],
+    by_text=lambda _: Shipment.objects.select_related("order").order_by("region", "pk")[2:7],
+    by_nulls=lambda _: Order.objects.select_related("product").order_by("-weight", "pk")[:5],
+    by_nulls_last=lambda _: Order.objects.select_related("product").order_by(F("weight").asc(nulls_last=True), "pk")[
+        :9
+    ],
+    by_an_expression=lambda _: Order.objects.select_related("product").order_by(F("total") * -1, Upper("status"), "pk")[
+        :9
+    ],
+    by_a_selected_column=lambda _: Shipment.objects.values("cost", "order__status").order_by("cost", "pk")[:4],
+    by_an_annotation=lambda _: (
+        Shipment.objects.select_related("order").annotate(c=F("cost") % 3).order_by("c", "pk")[:4]
+    ),
+    by_another_table=lambda _: Shipment.objects.select_related("order").order_by("order__created", "pk")[:4],
+    by_nothing=lambda _: Shipment.objects.select_related("order")[:2].count(),
+    narrowed=lambda _: Customer.objects.select_related("referrer").filter(score__gt=0).order_by("name", "pk")[1:4],
+    each_several_times=lambda _: (
+        Order.objects.order_by("pk").values_list("pk", "shipments__cost").order_by("pk", "shipments__pk")[:7]
+    ),
+    each_several_times_by_one=lambda _: (
+        Order.objects.filter(number=1).order_by("-pk").values_list("pk", "shipments__order")[1:6]
+    ),
+    joined_strictly=lambda _: Order.objects.filter(shipments__cost__gt=3).order_by("pk", "shipments__pk")[:3],
+    distinct=lambda _: Shipment.objects.order_by("region").values("region", "order__status").distinct()[:3].count(),
+    within=lambda _: list(
+        Order.objects.filter(customer__in=list(Customer.objects.select_related("referrer").order_by("-name", "pk")[:5]))
+        .order_by("pk")
+        .values_list("pk")
+    ),
+    subquery=lambda _: Order.objects.annotate(
+        n=Subquery(Customer.objects.select_related(None).order_by("-score", "pk").values("referrer__name")[:1])
+    ).order_by("pk")[:3],
+    aggregated=lambda _: (
+        Shipment.objects.select_related("order").order_by("-cost", "pk")[:6].aggregate(s=Sum("cost"), n=Count("order"))
+    ),
+    counted=lambda _: Order.objects.annotate(n=Count("shipments")).order_by("-pk")[:3],
+    numbered=lambda _: Order.objects.annotate(r=Window(RowNumber(), order_by="pk")).order_by("-pk")[:3],
+    beyond=lambda _: Shipment.objects.select_related("order").order_by("pk")[1000:1010],
+    none_at_all=lambda _: Shipment.objects.select_related("order").order_by("pk")[3:3],
+)
+def test_the_first_rows(shop: Shop, case: Case_) -> None:
+    answered(lambda: case(shop))
+
+
 shipped: Any = Shipment.objects.filter(order=OuterRef("pk"))
 
 

@@ -210,6 +210,29 @@ def test_a_table_that_occurs_twice_is_narrowed_by_both(shop: Shop) -> None:
         assert " OR " in sql
 
 
+def test_of_the_first_rows_no_others_travel(shop: Shop) -> None:
+    newest = sorted(shop.shipments, key=lambda one: one.pk)[-3:]
+    rows = Shipment.objects.select_related("order").order_by("-pk")[:3]
+
+    same(rows.all)
+    assert [one.pk for one in reversed(newest)] == [one.pk for one in rows]
+    for table in ("shop_shipment", "shop_order"):
+        assert all(" IN (" in sql for _, sql in sent(rows.all, table))
+
+
+def test_first_rows_that_drop_out_are_replaced(shop: Shop) -> None:
+    """Without a constraint, a foreign key may name a row that is gone, and an inner join then finds nothing."""
+
+    def lists() -> list[Any]:
+        rows = Shipment.objects.select_related("order").order_by("-pk")
+        newest = [row.pk for row in Shipment.objects.order_by("-pk")[:2]]
+        Shipment.objects.filter(pk__in=newest).update(order_id=3)
+        return [[row.pk for row in rows[:3]], [row.pk for row in rows[1:2]], rows.first(), rows[:200].count()]
+
+    assert shop.orders
+    same(lists)
+
+
 def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:
     """What an outer join does not find is an answer too."""
     rows = Order.objects.exclude(shipments__cost__gt=2).filter(number__gt=0)
