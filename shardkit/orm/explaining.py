@@ -15,7 +15,7 @@ from shardkit.orm.finishing import finished
 from shardkit.orm.grouping import NotInParts
 from shardkit.orm.planning import refuse
 from shardkit.routing.narrowing import Narrowing
-from shardkit.routing.plan import Gather, Merge, Recipe, Refuse
+from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
 from shardkit.routing.transactions import join
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def in_words(plan: Plan, query: Any) -> Plan:
             return replace(plan, pushed=(*_pushed_filters(query), "its part of each group and aggregate"))
         case Gather():
             return replace(plan, pushed=("the conditions on one table alone", "only the columns that are needed"))
-    return plan
+        case Local() | Single() | Refuse():
+            return plan
 
 
 def _pushed_rows(query: Any) -> Iterator[str]:
@@ -90,7 +91,7 @@ def _explained_gather(compiler: Any, plan: Gather) -> Iterator[str]:
         gather._as_combined(plain.query), plain.connection, plain.using, plain.elide_empty
     )
     try:
-        shadows = gather.shadows_for(original, plan)
+        shadows, _is_guess = gather.shadows_for(original, plan)
     except EmptyResultSet:
         return
     for shadow in shadows:

@@ -49,7 +49,9 @@ def test_a_merge_in_words() -> None:
 
 
 def test_groups_in_words() -> None:
-    plan = Order.objects.values("status").annotate(n=Count("pk"), mean=Avg("total")).order_by("-n").route()
+    rows: Any = Order.objects.values("status").annotate(n=Count("pk"), mean=Avg("total")).order_by("-n")
+
+    plan = rows.route()
 
     assert isinstance(plan, Merge)
     assert plan.recipe is Recipe.GROUPS
@@ -87,9 +89,11 @@ def test_words_do_not_make_plans_differ() -> None:
 
 
 def test_a_route_asks_no_database() -> None:
+    groups: Any = Order.objects.values("status").annotate(n=Count("pk"))
+
     with queries_by_database() as seen:
         Order.objects.filter(product__price__gt=3).order_by("-total")[:3].route()
-        Order.objects.values("status").annotate(n=Count("pk")).route()
+        groups.route()
 
     assert not seen
 
