@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from django.db.models import Avg, Count, Exists, F, OuterRef
+from django.db.models import Avg, Count, Exists, F, OuterRef, QuerySet
 from django.db.models.expressions import OrderBy
 
 from shardkit.routing.plan import Plan
@@ -24,6 +25,8 @@ from testapp.flights.models import Booking, Flight, Weather
 ANSWER_LENGTH: Final = 300
 #: How many flights a page has.
 PAGE_SIZE: Final = 3
+#: Pages with lists: of the site, of its admin, of its API.
+PAGES: Final = ("/flights/?origin=JFK&sort=-delay", "/admin/flights/booking/?q=air", "/api/flights/delays/?by=dest")
 #: How many characters of a cursor are shown: it grows with the values of the row that it names.
 CURSOR_LENGTH: Final = 24
 
@@ -34,6 +37,13 @@ class Question:
 
     code: str
     ask: Callable[[], object]
+    #: Says its own route, if it is a queryset that asks.
+    queryset: QuerySet[Any, Any] | None = None
+
+
+def rows_of(code: str, queryset: QuerySet[Any, Any]) -> Question:
+    """Ask for the rows of *queryset*, anew each time."""
+    return Question(code, lambda: list(queryset.all()), queryset)
 
 
 def worst_first() -> OrderBy:
@@ -41,78 +51,80 @@ def worst_first() -> OrderBy:
     return F("dep_delay").desc(nulls_last=True)
 
 
+def merged() -> Iterator[Question]:
+    """Yield questions of which each shard answers for its own rows."""
+    yield Question("Flight.objects.count()", Flight.objects.count)
+    yield rows_of(
+        "Flight.objects.order_by(F('dep_delay').desc(nulls_last=True))[:3]",
+        Flight.objects.order_by(worst_first())[:3],
+    )
+    yield rows_of(
+        "Flight.objects.values('carrier__name').annotate(n=Count('id'), delay=Avg('dep_delay')).order_by('-n')[:3]",
+        Flight.objects.values("carrier__name").annotate(n=Count("id"), delay=Avg("dep_delay")).order_by("-n")[:3],
+    )
+
+
+def gathered() -> Iterator[Question]:
+    """Yield questions for which rows of several databases have to meet before anybody can judge."""
+    yield rows_of(
+        "Booking.objects.values_list('traveller__name', 'flight__carrier__name')",
+        Booking.objects.values_list("traveller__name", "flight__carrier__name"),
+    )
+    yield rows_of(
+        "Flight.objects.filter(Exists(Weather.objects.filter(…its airport and hour…, visib__lt=1))).order_by(…)[:3]",
+        Flight.objects.filter(in_fog()).order_by(worst_first())[:3],
+    )
+
+
 def in_fog() -> Exists:
     """Say whether nobody saw far in the hour of a flight; the weather is kept by airport, the flight by plane."""
     hour = {name: OuterRef(name) for name in ("origin", "year", "month", "time_hour")}
-    return Exists(Weather.objects.filter(**hour, visib__lt=3))
-
-
-#: Each shard answers for its own rows, and the answers make one.
-MERGED: Final = (
-    Question("Flight.objects.count()", Flight.objects.count),
-    Question(
-        "Flight.objects.order_by(F('dep_delay').desc(nulls_last=True))[:3]",
-        lambda: list(Flight.objects.order_by(worst_first())[:3]),
-    ),
-    Question(
-        "Flight.objects.values('carrier__name').annotate(n=Count('id'), delay=Avg('dep_delay')).order_by('-n')[:3]",
-        lambda: list(
-            Flight.objects.values("carrier__name").annotate(n=Count("id"), delay=Avg("dep_delay")).order_by("-n")[:3]
-        ),
-    ),
-)
-#: Rows of several databases have to meet before anybody can judge.
-GATHERED: Final = (
-    Question(
-        "Booking.objects.values_list('traveller__name', 'flight__carrier__name')",
-        lambda: list(Booking.objects.values_list("traveller__name", "flight__carrier__name")),
-    ),
-    Question(
-        "Flight.objects.filter(Exists(Weather.objects.filter(…its hour…, visib__lt=3))).aggregate(Avg('dep_delay'))",
-        lambda: Flight.objects.filter(in_fog()).aggregate(Avg("dep_delay")),
-    ),
-)
+    return Exists(Weather.objects.filter(**hour, visib__lt=1))
 
 
 def ask_all(screen: Screen, staff: Visitor) -> None:
     """Ask about flights, bookings and the weather, and open pages that do."""
     screen.say("Each shard answers for its own rows, and the answers are merged.")
-    _show_all(screen, MERGED)
+    _show_all(screen, merged())
     screen.say("Here rows of several databases have to meet: those that matter are gathered.", apart=True)
-    _show_all(screen, GATHERED)
+    _show_all(screen, gathered())
     screen.say("A page asks several questions.", apart=True)
     _show_all(screen, _pages(staff))
 
 
 def turn_pages(screen: Screen) -> None:
     """Read the flights page by page, there and back."""
+    screen.say("A cursor names a place in an order. A page costs what the first one does, however far behind it is.")
     flights = Flight.objects.order_by("time_hour", "minute", "id")
-    screen.say(
-        "A cursor names a place in an order. Every page costs what the first one does, however far behind it is."
-    )
-    page: Any = None
-
-    def turn(**where: str | None) -> list[Flight]:
-        nonlocal page
-        page = flights.cursor_page(size=PAGE_SIZE, **where)
-        return list(page)
-
-    _show(screen, Question(f"page = flights.cursor_page(size={PAGE_SIZE})", turn))
+    page = _turn(screen, flights, f"page = flights.cursor_page(size={PAGE_SIZE})", None)
     for name in ("next_cursor", "previous_cursor"):
         cursor = getattr(page, name)
         if cursor is not None:
-            code = f"flights.cursor_page(size={PAGE_SIZE}, cursor=page.{name})"
-            screen.say(f"page.{name} is {_shortened(cursor, CURSOR_LENGTH)}")
-            _show(screen, Question(code, lambda cursor=cursor: turn(cursor=cursor)))  # type: ignore[misc]
+            screen.say(f"page.{name} is {_shortened(cursor, CURSOR_LENGTH)}", apart=True)
+            code = f"page = flights.cursor_page(size={PAGE_SIZE}, cursor=page.{name})"
+            page = _turn(screen, flights, code, cursor)
+
+
+def _turn(screen: Screen, flights: Any, code: str, cursor: str | None) -> Any:
+    """Turn to the page of *cursor*, show it, and return it."""
+    turned: list[Any] = []
+
+    def turn() -> list[Flight]:
+        turned.append(flights.cursor_page(size=PAGE_SIZE, cursor=cursor))
+        return list(turned[0])
+
+    _show(screen, Question(code, turn, flights))
+    return turned[0]
 
 
 def _pages(staff: Visitor) -> Iterator[Question]:
-    for address in (
-        "/flights/?origin=JFK&sort=-delay",
-        "/admin/flights/booking/?q=air",
-        "/api/flights/delays/?by=dest",
-    ):
-        yield Question(f"GET {address}", lambda address=address: f"status {staff.get(address).status}")  # type: ignore[misc]
+    """Yield pages of the site, of its admin and of its API."""
+    for address in PAGES:
+        yield Question(f"GET {address}", partial(_status, staff, address))
+
+
+def _status(staff: Visitor, address: str) -> str:
+    return f"status {staff.get(address).status}"
 
 
 def _show_all(screen: Screen, questions: Iterable[Question]) -> None:
@@ -125,25 +137,28 @@ def _show(screen: Screen, question: Question) -> None:
     with watching() as seen:
         answer = str(question.ask())
     screen.quote(question.code, _shortened(answer, ANSWER_LENGTH), is_bad=False)
-    for line in _route(seen):
+    routes = _plans(seen) if question.queryset is None else [str(_route(question.queryset))]
+    for line in "\n".join(routes).splitlines():
         screen.remark(line)
     asked = ", ".join(f"{alias} {seen.by_database[alias]}" for alias in screen.aliases if seen.by_database[alias])
-    screen.remark(f"statements: {asked}")
+    screen.remark(f"Statements: {asked}")
 
 
-def _route(seen: Seen) -> Iterator[str]:
+def _route(queryset: Any) -> Plan:
+    plan: Plan = queryset.route()
+    return plan
+
+
+def _plans(seen: Seen) -> Iterator[str]:
     """Yield the plans over several databases with their reasons, and how many others there were."""
     plans = Counter(plan for _table, plan in seen.plans)
     several = [plan for plan in plans if len(aliases_of(plan)) > 1]
     for plan in several:
-        times = f", {plans[plan]} times" if plans[plan] > 1 else ""
-        yield f"{_kind(plan)} over {len(aliases_of(plan))} shards{times}: {plan.why}"
-    if others := sum(times for plan, times in plans.items() if plan not in several):
-        yield f"and {others} on one database"
-
-
-def _kind(plan: Plan) -> str:
-    return type(plan).__name__
+        name, *reasons = str(plan).splitlines()
+        times = f" ({plans[plan]} times)" if plans[plan] > 1 else ""
+        yield "\n".join((f"{name}{times}", *reasons))
+    if others := sum(plans[plan] for plan in plans if plan not in several):
+        yield f"Besides, {others} of one database"
 
 
 def _shortened(text: str, length: int) -> str:
