@@ -6,34 +6,27 @@ text. On the way back they are elements of one JSON text that JSON_TABLE reads a
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
-from MySQLdb.constants import ER, FIELD_TYPE, FLAG
+from MySQLdb.constants import ER
 from MySQLdb.cursors import SSCursor
 
+from shardkit.shadows.mysql_values import agreed, element, literal, must_be_asked_for, sent, size, types_of
 from shardkit.shadows.shapes import Column, Source
 from shardkit.shadows.transport import Conditions, Load, Row, Transport
 from shardkit.vendors.registry import vendor_of
 
-#: What a number or a moment takes, in bytes.
-NUMBER_BYTES: Final = 8
 #: The first version of MariaDB that has JSON_TABLE.
 FIRST_WITH_JSON_TABLE: Final = (10, 6)
-#: How many bytes a character takes at most, as results count the lengths of texts.
-CHARACTER_BYTES: Final = 4
-#: The longest VARCHAR of which rows have room for several; longer text is LONGTEXT.
-SHORT_LENGTH: Final = 1000
 #: How long the server may take to be told that nobody wants the rest of an answer, in seconds.
 PATIENCE_SECONDS: Final = 5.0
 
@@ -51,47 +44,11 @@ _HEX: Final = ("mediumtext CHARACTER SET latin1", "UNHEX({column})")
 _TABLES_ONLY: Final = re.compile(
     r"(enum|set|bit|json|geometry|point|linestring|polygon|multi|\w*blob|\w*binary)", re.IGNORECASE
 )
-#: What the driver makes Python's, which has no time of 25 hours and no month of number 0.
-_MOMENT: Final = re.compile(r"date|time", re.IGNORECASE)
-#: The server writes six digits of these; as doubles they have all that they hold.
-_SINGLE: Final = re.compile(r"float(\([^()]*\))?", re.IGNORECASE)
-_CHANGED: Final = re.compile(r"float|time\b")
 #: JSON is what MariaDB calls a LONGTEXT of this collation.
 _JSON: Final = ("longtext", "utf8mb4_bin")
 
-_TYPES: Final[dict[int, str]] = {
-    FIELD_TYPE.TINY: "tinyint",
-    FIELD_TYPE.SHORT: "smallint",
-    FIELD_TYPE.INT24: "mediumint",
-    FIELD_TYPE.LONG: "int",
-    FIELD_TYPE.LONGLONG: "bigint",
-    FIELD_TYPE.DECIMAL: "decimal({digits}, {scale})",
-    FIELD_TYPE.NEWDECIMAL: "decimal({digits}, {scale})",
-    FIELD_TYPE.FLOAT: "float",
-    FIELD_TYPE.DOUBLE: "double",
-    FIELD_TYPE.DATE: "date",
-    FIELD_TYPE.YEAR: "year",
-    FIELD_TYPE.DATETIME: "datetime({scale})",
-    FIELD_TYPE.TIMESTAMP: "datetime({scale})",
-    FIELD_TYPE.TIME: "time({scale})",
-    FIELD_TYPE.BIT: "bit({length})",
-    FIELD_TYPE.NULL: "int",
-    FIELD_TYPE.GEOMETRY: "longblob",
-}
-#: Which of them may be unsigned.
-_NUMBERS: Final = {
-    FIELD_TYPE.TINY,
-    FIELD_TYPE.SHORT,
-    FIELD_TYPE.INT24,
-    FIELD_TYPE.LONG,
-    FIELD_TYPE.LONGLONG,
-    FIELD_TYPE.DECIMAL,
-    FIELD_TYPE.NEWDECIMAL,
-}
 #: The database of each connection, and its collation.
 _default_collations: Final[WeakKeyDictionary[BaseDatabaseWrapper, tuple[str, str]]] = WeakKeyDictionary()
-#: A driver's description of a column: which entry is what.
-_CODE, _LENGTH, _SCALE = 1, 3, 5
 
 
 class MySQLTransport(Transport):
@@ -112,7 +69,7 @@ class MySQLTransport(Transport):
         """Ask for the text of what the driver, or the server's text of it, would change."""
         del cursor, most
         names = [f"c{number}" for number, _ in enumerate(load.columns, 1)]
-        values = [_sent(name, column.type or "") for name, column in zip(names, load.columns, strict=True)]
+        values = [sent(name, column.type or "") for name, column in zip(names, load.columns, strict=True)]
         if values == names:
             return source.sql, source.params
         heading = f"rows_to_send({', '.join(names)})"
@@ -120,23 +77,20 @@ class MySQLTransport(Transport):
 
     def understands(self, cursor: Any, load: Load) -> bool:
         """Note the types; a column that turns out to be one of those that change has to be asked for again."""
-        types = _types(cursor)
-        changed = [bool(_CHANGED.match(type_)) for type_ in types]
-        load.columns = tuple(
-            replace(column, type=type_) if column.type is None or (is_changed and type_ == "float") else column
-            for column, type_, is_changed in zip(load.columns, types, changed, strict=True)
-        )
-        return not any(changed)
+        found = types_of(cursor)
+        pairs = zip(load.columns, found, strict=True)
+        load.columns = tuple(replace(column, type=agreed(column.type, type_)) for column, type_ in pairs)
+        return not any(map(must_be_asked_for, found))
 
     def types(self, cursor: Any, load: Load) -> Sequence[str | None]:
         """Make the types from the driver's description of the result."""
         del load
-        return _types(cursor)
+        return types_of(cursor)
 
     def answer(self, cursor: Any) -> Iterator[tuple[list[Row], int]]:
         """Yield the values of the driver."""
         while rows := cursor.fetchmany(self.CHUNK):
-            yield list(rows), sum(map(_size, chain.from_iterable(rows)))
+            yield list(rows), sum(map(size, chain.from_iterable(rows)))
 
     def expression(self, load: Load) -> tuple[str, list[Any]]:
         """Read the rows from one JSON text, as columns of their types."""
@@ -144,7 +98,7 @@ class MySQLTransport(Transport):
         columns = ", ".join(f"c{n} {type_} PATH '$[{n}]'" for n, (type_, _) in enumerate(typed))
         values = ", ".join(value.format(column=f"c{n}") for n, (_, value) in enumerate(typed))
         sql = f"SELECT {values} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS s {_ONCE}"  # noqa: S608
-        text = json.dumps([list(map(_element, row)) for row in load.rows], ensure_ascii=False)
+        text = json.dumps([list(map(element, row)) for row in load.rows], ensure_ascii=False)
         return f"{self.heading(load)} AS ({sql})", [text]
 
     def fits(self, load: Load) -> bool:
@@ -198,7 +152,7 @@ class MySQLTransport(Transport):
         places = ", ".join("%s" for _ in load.columns)
         sql = f"INSERT INTO {self.table(name)} ({self.names(load)}) VALUES ({places})"  # noqa: S608 - quoted names
         with self.connection.cursor() as cursor:
-            cursor.executemany(sql, [list(map(_literal, row)) for row in rows])
+            cursor.executemany(sql, [list(map(literal, row)) for row in rows])
 
     @property
     def _is_mariadb(self) -> bool:
@@ -225,74 +179,3 @@ class MySQLTransport(Transport):
                 cursor.execute("SELECT @@collation_database")
                 known = _default_collations[self.connection] = (database, cursor.fetchone()[0])
         return known[1]
-
-
-def _types(cursor: Any) -> list[str]:
-    readers = cursor._result.converter  # noqa: SLF001 - nothing else says whether a string is text or bytes
-    columns = zip(cursor.description, cursor.description_flags, readers, strict=True)
-    return [_described(description, flags, is_binary=reader is bytes) for description, flags, reader in columns]
-
-
-def _described(description: Sequence[Any], flags: int, *, is_binary: bool) -> str:
-    """Return the SQL type of the column that a driver's *description* and *flags* describe."""
-    code, length, scale = description[_CODE], description[_LENGTH], description[_SCALE]
-    is_unsigned = bool(flags & FLAG.UNSIGNED)
-    digits = length - bool(scale) - (not is_unsigned)
-    string = (
-        _string("varbinary", "longblob", length)
-        if is_binary
-        else _string("varchar", "longtext", length // CHARACTER_BYTES)
-    )
-    type_ = _TYPES.get(code, string).format(length=length, scale=scale, digits=digits)
-    return f"{type_} unsigned" if is_unsigned and code in _NUMBERS else type_
-
-
-def _string(short: str, long: str, length: int) -> str:
-    """Return the type of strings of at most *length* bytes or characters."""
-    return f"{short}({length})" if 0 < length <= SHORT_LENGTH else long
-
-
-def _sent(name: str, type_: str) -> str:
-    """Return the expression that gives the value of a column of *type_* unchanged."""
-    if _MOMENT.match(type_):
-        return f"CAST({name} AS CHAR)"
-    return f"CAST({name} AS DOUBLE)" if _SINGLE.fullmatch(type_) else name
-
-
-def _literal(value: Any) -> Any:
-    """Return *value* as a parameter that the driver writes without changing it."""
-    return value if isinstance(value, bytes) else _element(value)
-
-
-def _element(value: Any) -> Any:
-    """Return *value* as an element of JSON that its column takes for the same value."""
-    writer = _WRITERS.get(type(value))
-    if writer is None:
-        raise TypeError(f"The driver returned a {type(value).__name__}, which has no exact text.")
-    return writer(value)
-
-
-def _duration(value: dt.timedelta) -> str:
-    """Write *value* as a TIME."""
-    sign, value = ("-", -value) if value.days < 0 else ("", value)
-    seconds = value.days * 86400 + value.seconds
-    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{value.microseconds:06}"
-
-
-#: How each class of the driver's values is written in JSON.
-_WRITERS: Final[dict[type, Callable[[Any], Any]]] = {
-    type(None): lambda value: value,
-    int: lambda value: value,
-    str: lambda value: value,
-    bytes: bytes.hex,
-    float: repr,
-    Decimal: str,
-    dt.datetime: lambda value: value.isoformat(" "),
-    dt.date: str,
-    dt.time: str,
-    dt.timedelta: _duration,
-}
-
-
-def _size(value: object) -> int:
-    return len(value) if isinstance(value, (str, bytes)) else NUMBER_BYTES

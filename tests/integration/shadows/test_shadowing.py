@@ -441,3 +441,14 @@ def test_shadows_come_and_go_while_something_else_is_read(rows: int) -> None:
     with gathered(numbers()):
         pass
     assert not is_stepwise or {} == sqlite._left[coordinator()]
+
+
+@inside_transactions
+@both_ways
+def test_a_column_may_hold_more_than_its_field_says(by: Way) -> None:
+    """A table that Django does not manage is what somebody else made it."""
+    columns = (Column("name", "varchar(3)"), Column("price", "numeric(4, 1)"))
+    cast = {"sqlite": "12345.678"}.get(vendor(), "CAST(12345.678 AS decimal(10, 3))")
+    source = Source(SHARDS[0], f"SELECT 'abcdefghi', {cast}")
+    with gathered(Shadow("wide", columns, (source,)), by=by) as shadows:
+        assert [("abcdefghi", True)] == asked(coordinator(), f"SELECT name, price = {cast} FROM wide", shadows)
