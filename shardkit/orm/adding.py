@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.expressions import Col
 
@@ -40,6 +41,8 @@ def add_up(compiler: Any, aliases: Sequence[Alias]) -> tuple[Any, ...] | None:
     for name in ("select", "klass_info", "annotation_col_map", "col_count"):
         setattr(compiler, name, getattr(parts[0].compiler, name, None))
     rows = [row for part in parts for row in part.rows()]
+    if not rows:  # all aggregates are of nothing, and so are constants of no row
+        raise EmptyResultSet
     nodes = compiler.query.annotation_select.values()
     wholes = []
     for node, values in zip(nodes, zip(*rows, strict=True), strict=True):

@@ -70,7 +70,7 @@ class Partials:
             self.query, compiler.connection, None, compiler.elide_empty
         )
         self.reader.read()
-        self._decide(self._keys(), self.reader.aggregates)
+        self._decide(self._keys(), dict(self.reader.aggregates))
 
     def shadow(self) -> Shadow:
         """Return the partial rows of all shards as a relation."""
@@ -172,9 +172,20 @@ class Partials:
 
     def _split(self, text: Text, node: Any, told: Described) -> None:
         split = self.aggregates.split(node, told)
-        made = [self._piece("p", self.pieces.parts, part, Described()) for part in split.parts]
+        made = [self._part(part) for part in split.parts]
         made[0].collation = split.collation
         self.finishes[text] = (made, split)
+
+    def _part(self, part: Any) -> Piece:
+        """Return the column of the aggregate *part* of the rows of a shard, which others may need too."""
+        text = text_of(*self.reader.compile(part))
+        if text not in self._parts:
+            self._parts[text] = self._piece("p", self.pieces.parts, part, Described())
+        return self._parts[text]
+
+    @cached_property
+    def _parts(self) -> dict[Text, Piece]:
+        return {}
 
     def _describe(self, nodes: Sequence[Any]) -> list[Described]:
         """Describe the values of keys and the arguments of aggregates, as far as parts depend on it."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, cast
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Aggregate, Count, Field, Func, IntegerField, Sum
+from django.db.models import Aggregate, Count, Field, Func, Sum
 from django.db.models.expressions import Col
 from django.db.models.functions import Cast, Collate
 
@@ -92,7 +92,10 @@ class SQLiteAggregates(Aggregates):
 
     def _average(self, node: Any, argument: Described) -> Split:
         del argument
-        if _is_integer_column(node.source_expressions[0]):
+        kind = _kind_of(node.source_expressions[0])
+        if kind in _SMALL:
+            return Split((over(node, Sum), over(node, Count)), "CAST(SUM({0}) AS REAL) / NULLIF(SUM({1}), 0)")
+        if kind in _WIDE:
             parts = (over(node, Sum, _UpperHalf(node)), over(node, Sum, _LowerHalf(node)), over(node, Count))
             return Split(parts, "CAST(SUM({0}) * 4294967296 + SUM({1}) AS REAL) / NULLIF(SUM({2}), 0)")
         whole = "CASE WHEN MAX({0} IS NULL) THEN NULL ELSE SUM({0}) / NULLIF(SUM({1}), 0) END"
@@ -103,9 +106,14 @@ class SQLiteAggregates(Aggregates):
         return Split((over(node, MomentsOf),), f"SHARDKIT_{node.function}({{0}})")
 
 
-def _is_integer_column(expression: Any) -> bool:
+_SMALL: Final = frozenset({"IntegerField", "SmallIntegerField", "PositiveIntegerField", "PositiveSmallIntegerField"})
+_WIDE: Final = frozenset({"BigIntegerField", "PositiveBigIntegerField", "AutoField", "BigAutoField"})
+
+
+def _kind_of(expression: Any) -> str | None:
+    """Return the kind of the column that *expression* is."""
     field = expression.target if isinstance(expression, Col) else None
-    return isinstance(getattr(field, "target_field", field), IntegerField)
+    return None if field is None else str(getattr(field, "target_field", field).get_internal_type())
 
 
 # A sum of integers is exact until it is too great, and then an error; the sums of their halves are never.

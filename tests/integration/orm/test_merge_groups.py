@@ -96,6 +96,10 @@ def test_aggregates(shop: Shop, case: Case_) -> None:
     sums_of_integers=lambda _: Order.objects.aggregate(Sum("number"), Count("id"), n=Count("id", filter=Q(number=1))),
     least_and_greatest=lambda _: Order.objects.aggregate(Min("number"), Max("number"), Min("created"), Max("created")),
     of_nothing=lambda _: Order.objects.filter(number=-1).aggregate(Sum("number"), Max("created"), n=Count("id")),
+    filtered_to_nothing=lambda _: Order.objects.filter(number=-1).aggregate(
+        n=Count("id", filter=Q(pk__in=[])), m=Max("created", filter=Q(pk__in=[]))
+    ),
+    constants=lambda _: Order.objects.aggregate(n=Count("id", filter=Q(pk__in=[]))),
 )
 def test_what_adds_up_asks_the_shards_alone(shop: Shop, case: Case_) -> None:
     same(lambda: case(shop), plan="merge")
