@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Where code lives that works for somebody else. This package has more than one place when it is being developed.
 _LIBRARIES: Final = tuple(
     {
+        "<frozen",
+        "<string>",
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
         *(str(Path(str(module.__file__)).parent) for module in (asgiref, django)),
         str(Path(__file__).parent),
@@ -31,7 +33,7 @@ def calling_line() -> str:
     """Return the file and line of the innermost frame that is the application's own."""
     for frame in _frames():
         name = frame.f_code.co_filename
-        if not name.startswith(("<", *_LIBRARIES)) or name.startswith("<console>"):
+        if not name.startswith(_LIBRARIES):
             return f"{name}:{frame.f_lineno}"
     return UNKNOWN
 

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import shardkit
-from shardkit import directories, environment, errors, models, signals, testing
+from shardkit import directories, environment, errors, models, pagination, signals, testing
 from shardkit.conf import problems
 from shardkit.conf.shapes import KNOWN_KEYS
 from tests.handbook.following import Reader
@@ -27,7 +27,7 @@ NAMED_PAGE = re.compile(r"docs/[\w/-]+\.md")
 FOLLOWED = [page for page in PAGES if page.is_relative_to(DOCS) and steps(page) and page.name != "querysets.md"]
 #: What the tables of operations call the databases that are asked.
 ALL_SHARDS = {"shard_0", "shard_1", "shard_2", "shard_3"}
-COMMANDS = ("dumpdata", "flush", "loaddata", "migrate", "migrate_shards", "shards")
+COMMANDS = ("dumpdata", "explain", "flush", "loaddata", "migrate", "migrate_shards", "shards")
 
 
 def name(page: Path) -> str:
@@ -111,7 +111,11 @@ def test_every_function_on_directories_has_its_entry() -> None:
 
 
 def test_every_queryset_method_of_ours_has_its_entry() -> None:
-    assert {"route()"} <= entries(REFERENCE / "querysets.md")
+    assert {"route()", "cursor_page()", "explain()"} <= entries(REFERENCE / "querysets.md")
+
+
+def test_every_name_for_pages_has_its_entry() -> None:
+    assert set(pagination.__all__) <= entries(REFERENCE / "pagination.md")
 
 
 def test_every_error_has_its_entry_and_there_are_no_others() -> None:

@@ -45,7 +45,7 @@ def test_it_says_where_a_query_runs_and_why_and_runs_nothing(
     expression: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    execute = CursorWrapper._execute  # behind the wrappers, of which one lets nothing through
+    execute: Any = vars(CursorWrapper)["_execute"]  # behind the wrappers, of which one lets nothing through
 
     def note(self: Any, sql: str, *how: Any) -> Any:
         ran.append(sql)
