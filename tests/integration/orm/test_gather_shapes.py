@@ -181,6 +181,39 @@ def test_fetch_modes_of_gathered_rows(shop: Shop, mode: str) -> None:
     )
 
 
+# Many rows come as temporary tables.
+
+
+@cases(
+    joined=lambda _: Shipment.objects.filter(order__status="paid").order_by("pk"),
+    missing=lambda _: Order.objects.filter(shipments__isnull=True),
+    related=lambda _: Customer.objects.select_related("referrer__referrer").order_by("pk"),
+    grouped_by_the_key=lambda _: Order.objects.annotate(n=Count("shipments")).order_by("pk"),
+    grouped_and_numbered=lambda _: (
+        Order.objects.annotate(n=Count("shipments"), r=Window(RowNumber(), order_by="pk"))
+        .filter(r__lt=9)
+        .order_by("pk")
+    ),
+    twice_in_one=lambda _: Customer.objects.filter(
+        Exists(Customer.objects.filter(referrer=OuterRef("pk"), score__gt=0))
+    ),
+    twice_in_a_union=lambda _: (
+        Order.objects.filter(number=0).union(Order.objects.filter(status="new")).order_by("-pk")[1:5]
+    ),
+    difference=lambda _: Order.objects.filter(number=0).difference(Order.objects.filter(status="new")),
+    with_global=lambda _: Product.objects.annotate(t=Sum("orders__total")).order_by("pk"),
+    with_reference=lambda _: Country.objects.filter(customer__isnull=True),
+    totals=lambda _: Order.objects.order_by("-total", "pk")[:10].aggregate(Sum("total"), Max("created")),
+    of_text=lambda _: Customer.objects.filter(referrer__name="ada").order_by("name", "pk"),
+    empty=lambda _: Shipment.objects.filter(order__status="?"),
+)
+def test_shapes_over_tables(shop: Shop, settings: Any, case: Case_) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": 0}
+
+    same(lambda: case(shop))
+    assert "shop_order" not in connection.introspection.table_names()
+
+
 # What only PostgreSQL has.
 
 
