@@ -15,8 +15,10 @@ from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.keys import Keys, as_bytes, as_they_are, nan_last, ranked
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 
-_COLLATION: Final = "pg_collation_for({sql})"
 # pg_collation_for() raises for a type that has none, and CASE keeps it from being asked.
+_COLLATION: Final = (
+    "CASE WHEN pg_typeof({sql}) IN ('text'::regtype, 'varchar'::regtype) THEN pg_collation_for({sql}) END"
+)
 _COLLATION_IF_ANY: Final = (
     "CASE WHEN pg_typeof({sql})::oid = ANY (ARRAY(SELECT oid FROM pg_type WHERE typcollation <> 0)) "
     "THEN pg_collation_for({sql}) END"

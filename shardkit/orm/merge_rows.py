@@ -94,7 +94,7 @@ class _Rows:
         """Yield the rows in their order, as wide as Django expects them."""
         width = self.width
         try:
-            for batch in between(self._merged(), *self._limits()):
+            for batch in between(self._merged(), self.query.low_mark, self.query.high_mark):
                 yield batch if width is None else Batch([row[:width] for row in batch.rows], batch.owners)
         finally:
             close(self.parts)
@@ -120,10 +120,6 @@ class _Rows:
         least = sys.maxsize if self.chunk is None else max(self.chunk // 2, 1)
         return merged(streams, lambda rows: positions_in_order(rows, self.terms), least=least)
 
-    def _limits(self) -> tuple[int, int | None]:
-        """Return which rows to hand out; all lines of an EXPLAIN, of which each shard has its own."""
-        return (0, None) if self.query.explain_info else (self.query.low_mark, self.query.high_mark)
-
     def _compilers(self, *, careful: bool) -> Iterator[tuple[Alias, Any]]:
         """Yield a compiler for each shard; where the statement is the same, it is compiled once."""
         queries = Narrowing(self.query)
@@ -134,9 +130,6 @@ class _Rows:
                 yield alias, Twin(shared, connection)
                 continue
             query = queries.on(alias)
-            if query.explain_info:
-                yield alias, query.get_compiler(alias, elide_empty=self.compiler.elide_empty)
-                continue
             query.low_mark = 0  # what is skipped is only known after the merge
             base: Any = connection.ops.compiler(query.compiler)
             shared = sorting(base)(query, connection, alias, self.compiler.elide_empty)
