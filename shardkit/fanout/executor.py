@@ -8,12 +8,10 @@ of psycopg 3, threads wait for other drivers, and SQLite, which runs in our own 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-
-from django.db import Error
 
 from shardkit.conf import get_settings
 from shardkit.errors import ShardDeadlineExceeded
@@ -21,7 +19,7 @@ from shardkit.fanout.inflight import InFlight, can_fly
 from shardkit.fanout.jobs import Job
 from shardkit.fanout.permits import permits
 from shardkit.fanout.serial import Serial
-from shardkit.fanout.statements import Lane, Statement, has_djangos_own, lanes_of
+from shardkit.fanout.statements import Lane, Statement, has_djangos_own, lanes_of, naming
 from shardkit.fanout.stopping import Flight, stop
 from shardkit.fanout.workers import Workers
 from shardkit.fanout.wrapping import execute_wrapped
@@ -43,21 +41,20 @@ def run(jobs: Sequence[Job]) -> None:
     if len(lanes) < 2:  # noqa: PLR2004 - one connection, or none
         return _in_turn(jobs)
     fan_out = _FanOut.of(lanes)
-    wrapped = [statement for lane in lanes for statement in lane.statements if _is_wrapped(statement)]
-    if not wrapped:
+    if not any(map(_is_wrapped, _statements(lanes))):
         return fan_out.execute(lanes)
     for group in _slices(lanes, NESTED):
-        nested = [statement for lane in group for statement in lane.statements if _is_wrapped(statement)]
-        execute_wrapped(nested, partial(fan_out.execute, group))
+        execute_wrapped(list(filter(_is_wrapped, _statements(group))), partial(fan_out.execute, group))
+
+
+def _statements(lanes: Sequence[Lane]) -> Iterator[Statement]:
+    return (statement for lane in lanes for statement in lane.statements)
 
 
 def _in_turn(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        try:
+        with naming(job.alias):
             job.cursor.execute(job.sql, job.params)
-        except Error as error:
-            error.add_note(f"The statement ran on the database {job.alias!r}.")
-            raise
 
 
 def _is_wrapped(statement: Statement) -> bool:

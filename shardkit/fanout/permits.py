@@ -75,4 +75,5 @@ class Permits:
 
 permits = Permits()
 
-os.register_at_fork(after_in_child=permits.forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=permits.forget)

@@ -5,8 +5,8 @@ A connection runs one statement at a time, so those of one connection form a lan
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ class Statement:
         """Note what went wrong, and where, for whoever reads the traceback."""
         self.error = error
         if isinstance(error, Error):
-            error.add_note(f"The statement ran on the database {self.alias!r}.")
+            _name(error, self.alias)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +99,20 @@ class Lane:
                 raise
 
 
+@contextmanager
+def naming(alias: Alias) -> Iterator[None]:
+    """Let an error of the block say which database it is of."""
+    try:
+        yield
+    except Error as error:
+        _name(error, alias)
+        raise
+
+
+def _name(error: Error, alias: Alias) -> None:
+    error.add_note(f"The statement ran on the database {alias!r}.")
+
+
 def lanes_of(jobs: Iterable[Job]) -> list[Lane]:
     """Sort *jobs* by the connection that they run on."""
     lanes: dict[Any, Lane] = {}
@@ -107,7 +121,8 @@ def lanes_of(jobs: Iterable[Job]) -> list[Lane]:
         lane = lanes.get(connection)
         if lane is None:
             vendor = vendor_of(connection)
-            lane = lanes[connection] = Lane(vendor, vendor.session())
+            with naming(job.alias), connection.wrap_database_errors:
+                lane = lanes[connection] = Lane(vendor, vendor.session())
         lane.statements.append(Statement(job.alias, job.cursor, job.sql, job.params))
     return list(lanes.values())
 

@@ -111,7 +111,7 @@ class Vendor(ABC):
     def session(self) -> Session:
         """Note who we are to the server; some drivers say nothing more while a statement runs."""
         driver: Any = self.connection.connection
-        return Session(id=0, socket=driver.fileno())
+        return Session(id=0, socket=-1 if driver is None else driver.fileno())
 
     @abstractmethod
     def interrupt(self, session: Session, seconds: float) -> None:

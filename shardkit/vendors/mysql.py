@@ -55,7 +55,7 @@ class MySQL(Vendor):
     def session(self) -> Session:
         """Note the number by which the server can be told to end what the connection runs."""
         driver: Any = self.connection.connection
-        return Session(id=driver.thread_id(), socket=driver.fileno())
+        return super().session() if driver is None else Session(id=driver.thread_id(), socket=driver.fileno())
 
     def interrupt(self, session: Session, seconds: float) -> None:
         """Ask on a connection made for it."""

@@ -45,7 +45,7 @@ class PostgreSQL(Vendor):
         driver: Any = self.connection.connection
         if hasattr(driver, "cancel_safe"):
             driver.cancel_safe(timeout=seconds)
-        else:
+        elif driver is not None:
             driver.cancel()
 
     @property

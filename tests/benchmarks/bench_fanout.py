@@ -28,7 +28,7 @@ SLEEPING: Final = {"postgresql": "SELECT pg_sleep(0.005)", "mysql": "SELECT SLEE
 #: A statement that uses a processor for some milliseconds.
 COMPUTING: Final = {
     "postgresql": "SELECT max(sqrt(i)) FROM generate_series(1, 20000) AS i",
-    "mysql": "SELECT BENCHMARK(100000, MD5('shard'))",
+    "mysql": "SELECT BENCHMARK(20000, MD5('shard'))",
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT max(i) FROM n",
 }
 
@@ -85,9 +85,9 @@ def test_statements_that_wait(cluster: Cluster, report: Report) -> None:
 
 def test_statements_that_are_tiny(cluster: Cluster, report: Report) -> None:
     plain, ours = Side(partial(cluster.in_turn, "SELECT 1")), partial(cluster.at_once, "SELECT 1")
-    add(report, TINY, "at once", plain, Side(ours), calls=20)
+    add(report, TINY, "at once", plain, Side(ours), calls=10)
     if connections[ORACLE].vendor == "postgresql":
-        add(report, TINY, "at once, by threads", plain, Side(ours, threads), calls=20)
+        add(report, TINY, "at once, by threads", plain, Side(ours, threads), calls=10)
 
 
 def test_statements_that_compute(cluster: Cluster, report: Report) -> None:
@@ -97,6 +97,6 @@ def test_statements_that_compute(cluster: Cluster, report: Report) -> None:
 
 
 def add(
-    report: Report, section: str, name: str, plain: Side, ours: Side, *, goal: Goal | None = None, calls: int = 5
+    report: Report, section: str, name: str, plain: Side, ours: Side, *, goal: Goal | None = None, calls: int = 3
 ) -> None:
-    report.add(section, Line(name, compare(plain, ours, clock=WALL, calls=calls, rounds=60), goal))
+    report.add(section, Line(name, compare(plain, ours, clock=WALL, calls=calls, rounds=40), goal))

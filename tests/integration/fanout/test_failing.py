@@ -17,6 +17,7 @@ import pytest
 from django.db import (
     DatabaseError,
     DataError,
+    Error,
     OperationalError,
     ProgrammingError,
     connections,
@@ -64,7 +65,8 @@ def apart() -> Iterator[dict[Any, Any]]:
     numbers = [asked(alias, WORLD.session, on=copies) for alias in shards()]
     yield copies
     for connection in copies.values():
-        connection.close()
+        with suppress(Error):  # it is closed
+            connection.close()
     for number in numbers:
         with connections[shards()[0]].cursor() as cursor, suppress(OperationalError):  # it has ended by itself
             cursor.execute(WORLD.ending.format(number=number))
@@ -174,6 +176,21 @@ def test_outside_of_a_transaction_every_connection_is_the_same_and_usable(apart:
 
     assert {7} == {asked(alias, on=apart) for alias in shards()}
     assert before == [connection.connection for connection in apart.values()]
+
+
+@runs_together
+@pytest.mark.parametrize(
+    "lose", [lambda each: each.close(), lambda each: each.connection.close()], ids=["by Django", "by the driver"]
+)
+def test_a_connection_that_is_lost_already_is_djangos_error(apart: Any, lose: Callable[[Any], None]) -> None:
+    done = jobs(WORLD.endless, "SELECT 1", on=apart)
+    lose(apart[shards()[1]])
+
+    with pytest.raises(Error) as caught:
+        run(done)
+
+    assert f"ran on the database {shards()[1]!r}" in told(caught.value)
+    assert asked(shards()[0], on=apart) == 7
 
 
 @runs_together
