@@ -12,6 +12,7 @@ router.register("airports", views.AirportViewSet)
 router.register("planes", views.PlaneViewSet)
 router.register("flights", views.FlightViewSet)
 router.register("timetable", views.TimetableViewSet, basename="timetable")
+router.register("feed", views.FeedViewSet, basename="feed")
 router.register("weather", views.WeatherViewSet)
 router.register("bookings", views.BookingViewSet)
 

@@ -90,6 +90,16 @@ class TimetableViewSet(ListModelMixin, GenericViewSet):
     pagination_class = TimetablePages
 
 
+class FeedViewSet(ListModelMixin, GenericViewSet):
+    """The flights in any order, from one page to the next, however far behind it is."""
+
+    queryset = Flight.objects.select_related("carrier", "plane")
+    serializer_class = serializers.FlightSerializer
+    filter_backends = [DjangoFilterBackend, filters.StableOrdering]
+    filterset_class = filters.FlightFilter
+    ordering_fields = ["time_hour", "carrier", "dest", "distance", "dep_delay", "carrier__name", "plane__manufacturer"]
+
+
 class WeatherViewSet(Listed, ReadOnlyModelViewSet):
     queryset = Weather.objects.all()
     serializer_class = serializers.WeatherSerializer
