@@ -6,9 +6,10 @@ not selected twice.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models.expressions import Col, ColPairs, OrderBy, Ref
 
@@ -20,6 +21,10 @@ from shardkit.orm.sort_kinds import kind_of_sort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+# What SELECT DISTINCT selects for NULLS FIRST or LAST, where Django writes that as two terms: two columns.
+_EMULATED: Final = re.compile(r"(?P<key>.*) IS (NOT )?NULL, (?P=key)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,11 @@ class _Columns:
         for expression, (sql, params), alias in selected:
             if alias:
                 self._names[alias] = self._end
-            if not isinstance(expression, ColPairs):
+            twice = _EMULATED.fullmatch(sql) if isinstance(expression, OrderBy) else None
+            if twice is not None:
+                self._end += 1
+                self._positions.setdefault((twice["key"], _hashable(params[len(params) // 2 :])), self._end)
+            elif not isinstance(expression, ColPairs):
                 self._positions.setdefault((sql, _hashable(params)), self._end)
             self._end += _width([(expression,)])
 
