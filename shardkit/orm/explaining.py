@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
@@ -85,13 +84,8 @@ def _explained_rows(compiler: Any, plan: Merge) -> Iterator[str]:
 
 
 def _explained_gather(compiler: Any, plan: Gather) -> Iterator[str]:
-    plain = _unexplained(compiler)
-    base = import_module(plain.connection.ops.compiler_module)
-    original = gather._original(base, plain.query.compiler)(
-        gather._as_combined(plain.query), plain.connection, plain.using, plain.elide_empty
-    )
     try:
-        shadows, _is_guess = gather.shadows_for(original, plan)
+        shadows, _ = gather.shadows_for(gather.original_of(_unexplained(compiler)), plan)
     except EmptyResultSet:
         return
     for shadow in shadows:

@@ -35,11 +35,9 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
     All rows of the answer are read before the gathered ones are given up.
     """
     del chunked_fetch
-    query, connection = compiler.query, compiler.connection
+    query = compiler.query
     _require_readable(query, plan)
-    original = _original(import_module(connection.ops.compiler_module), query.compiler)(
-        _as_combined(query), connection, compiler.using, compiler.elide_empty
-    )
+    original = original_of(compiler)
     shadows, is_guess = shadows_for(original, plan)
     result = _run(original, shadows, result_type, chunk_size)
     if is_guess and (result_type != MULTI or sum(map(len, result)) < query.high_mark - query.low_mark):
@@ -49,6 +47,13 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
         setattr(compiler, name, getattr(original, name, None))
     tag(compiler.using, None)
     return result
+
+
+def original_of(compiler: Any) -> Any:
+    """Return the compiler of the same statement that its vendor's backend has, made to find shadows."""
+    base = import_module(compiler.connection.ops.compiler_module)
+    made = _original(base, compiler.query.compiler)
+    return made(_as_combined(compiler.query), compiler.connection, compiler.using, compiler.elide_empty)
 
 
 def _run(original: Any, shadows: Sequence[Shadow], *how: Any) -> Any:

@@ -22,7 +22,7 @@ from shardkit.routing.registry import Kind, placement_of_table
 from shardkit.shadows import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from shardkit.orm.gather_push import Occurrence
     from shardkit.routing.expressions import Select
@@ -69,12 +69,13 @@ class Statement:
         if re.search(rf"\b{re.escape(table)}\b", re.sub(quoted, "", self.sql)):
             yield ""
 
-    def needed(self, table: str, fields: Iterable[Any]) -> list[Any]:
+    def needed(self, table: str, fields: Sequence[Any]) -> Sequence[Any]:
         """Return those of *fields*, which are of *table*, that the statement names, and the primary key."""
         prefixes = {table, *self._mentions(table)}
         if "" in prefixes or any(map(_has_text, self.select.levels())):
-            return list(fields)
-        return [field for field in fields if field.primary_key or self._names(prefixes, field.column)]
+            return fields
+        named = [field for field in fields if field.primary_key or self._names(prefixes, field.column)]
+        return named or fields[:1]
 
     def _names(self, prefixes: set[str], column: str) -> bool:
         quote = self.connection.ops.quote_name

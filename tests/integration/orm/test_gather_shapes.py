@@ -23,6 +23,7 @@ from tests.shop.models import (
     Order,
     Product,
     Regular,
+    Room,
     RushOrder,
     Shipment,
     Tagged,
@@ -139,6 +140,7 @@ def test_inherited_tables(heirs: Shop, case: Case_) -> None:
         Order.objects.alias(most=Max("shipments__cost")).filter(most__gt=F("number")).order_by("pk")
     ),
     conditions_of_two_tables=lambda _: Shipment.objects.filter(cost__gt=F("order__number")).order_by("pk"),
+    no_column_at_all=lambda _: Product.objects.filter(Exists(Room.objects.all())).order_by("pk"),
     null_keys=lambda _: Customer.objects.filter(Q(referrer__isnull=True) | Q(referrer__score__gt=0)).order_by("pk"),
     missing_and_filtered=lambda _: Customer.objects.filter(name="Ada", referred__isnull=True),
     left_of_left=lambda _: Customer.objects.filter(name="Ada").select_related("referrer__referrer").order_by("pk"),
