@@ -16,7 +16,7 @@ from django.db.models.expressions import Col
 from shardkit.errors import CrossShardQuery
 from shardkit.orm._django import MULTI, Query
 from shardkit.orm.planning import as_select, plan_of_write
-from shardkit.routing.expressions import roots, walk
+from shardkit.routing.expressions import has_subquery, roots, walk
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather
 from shardkit.signals import announced_already
@@ -52,7 +52,40 @@ def write_gathered(source: Any, write: Callable[[Any], Any]) -> list[Any]:
     with transaction.atomic(using=LOGICAL, savepoint=False), announced_already():
         fetched = _fetched_values(source)
         chosen = _choose(source, fetched)
-        return [write(query) for query in _by_keys(source, fetched, chosen)]
+        counts = [write(query) for query in _by_keys(source, fetched, chosen)]
+        if asks_for_parents(source):
+            counts += _write_parents(source, [pk for _values, pks in chosen for pk in pks], write)
+        return counts
+
+
+def asks_for_parents(source: Any) -> bool:
+    """Say whether *source*, an UPDATE, writes to a table of a multi-table parent what a subquery tells.
+
+    Django updates that table by a statement of its own, which has to be planned too.
+    """
+    related: dict[Any, Any] = getattr(source, "related_updates", {})
+    return any(has_subquery(value) for written in related.values() for _field, _model, value in written)
+
+
+def _write_parents(source: Any, pks: list[Pk], write: Callable[[Any], Any]) -> list[Any]:
+    """Write the tables of parents, and return the counts of the first one if the model's own table was not written."""
+    counts: list[list[Any]] = []
+    for parent, written in source.related_updates.items():
+        if not all(path.join_field.primary_key for path in source.get_meta().get_path_to_parent(parent)):
+            raise CrossShardQuery(
+                f"{source.get_meta().label}: update()",
+                "new values of rows of several databases",
+                f"{parent._meta.label} is a parent by another column than the primary key",
+                f"Update {parent._meta.label} itself.",
+            )
+        found = []
+        for start in range(0, len(pks), size := _batch_size(parent)):
+            query = type(source)(parent)
+            query.add_update_fields([(field, parent, value) for field, _model, value in written])
+            query.add_filter("pk__in", pks[start : start + size])
+            found.append(write(query))
+        counts.append(found)
+    return [] if source.values else counts[0]
 
 
 def _fetched_values(source: Any) -> list[int]:
@@ -125,9 +158,9 @@ def _choose(source: Any, fetched: list[int]) -> Chosen:
 def _by_keys(source: Any, fetched: list[int], chosen: Chosen) -> Iterator[Any]:
     """Yield statements that write the *chosen* rows by their keys, no more in one than a database takes."""
     model = source.get_meta().model
-    limit = min(connections[alias].features.max_query_params or _ROWS for alias in connections)
-    size = max(1, min(_ROWS, limit - _SPARE) // len(model._meta.pk_fields))
-    for values, pks in chosen:
+    size = _batch_size(model)
+    alone = asks_for_parents(source)
+    for values, pks in chosen if not alone or source.values else ():
         for start in range(0, len(pks), size):
             query = type(source)(model)
             query.add_filter("pk__in", pks[start : start + size])
@@ -136,5 +169,11 @@ def _by_keys(source: Any, fetched: list[int], chosen: Chosen) -> Iterator[Any]:
                 for position, value in zip(fetched, values, strict=True):
                     field, owner, _expression = written[position]
                     written[position] = (field, owner, _AsRead(value))
-                query.values, query.related_updates = written, source.related_updates
+                query.values, query.related_updates = written, {} if alone else source.related_updates
             yield query
+
+
+def _batch_size(model: type[models.Model]) -> int:
+    """Return how many keys of *model* one statement takes on every database."""
+    limit = min(connections[alias].features.max_query_params or _ROWS for alias in connections)
+    return max(1, min(_ROWS, limit - _SPARE) // len(model._meta.pk_fields))

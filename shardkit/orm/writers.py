@@ -15,7 +15,7 @@ from shardkit.budgets import spend
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
-from shardkit.orm.gathered_writes import write_gathered
+from shardkit.orm.gathered_writes import asks_for_parents, write_gathered
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable
@@ -71,18 +71,20 @@ class _Planner:
             announce(placement.model, plan, operation)
             return plan.aliases
         announce(placement.model, plan, operation)
+        targets: tuple[Alias, ...] | None = None
         match plan:
             case Local():
-                return (LOGICAL,)
+                targets = (LOGICAL,)
             case Single(alias):
-                return None if is_copied else (alias,)
+                targets = (alias,)
             case Merge(aliases):
                 spend(plan, placement.model, operation)
-                return None if is_copied else aliases
+                targets = aliases
             case Gather():
-                return None
+                pass
             case Refuse():
                 refuse(plan, placement.model, f"{operation}()")
+        return None if is_copied or asks_for_parents(self.query) else targets
 
     def _gathered(self, write: Callable[[Any], Any]) -> list[Any]:
         """Let *write* run, by a compiler of each, the statements that write the rows that a gather finds."""

@@ -185,6 +185,6 @@ def test_the_line_is_the_innermost_of_the_application() -> None:
 
 
 def test_a_stack_without_a_line_of_the_application_is_said_to_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shardkit.calling._LIBRARIES", ("/",))
+    monkeypatch.setattr("shardkit.calling._LIBRARIES", ("/", "<"))
 
     assert calling_line() == UNKNOWN
