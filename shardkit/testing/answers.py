@@ -91,7 +91,7 @@ def _near(left: float, right: float, tolerance: float) -> bool:
 
 def fold(text: str) -> str:
     """Take from *text* what collations may ignore: case, accents, and blanks at its end."""
-    letters = unicodedata.normalize("NFKD", text.casefold())
+    letters = unicodedata.normalize("NFKD", text.casefold().replace("\N{LATIN SMALL LETTER DOTLESS I}", "i"))
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).rstrip(" ")
 
 

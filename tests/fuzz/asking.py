@@ -153,7 +153,8 @@ def _ask_safely(code: Chain) -> Answer:
 
 def _compare(code: Chain, shards: Answer, plain: Answer) -> str:
     if shards.error is not None or plain.error is not None:
-        return _compare_errors(code, shards.error, plain.error)
+        found = _compare_errors(code, shards.error, plain.error)
+        return "unsettled" if found == "different" and _fails_further_on(shards, plain) else found
     if shards.rows is None or plain.rows is None:
         same = shards.value == plain.value or any(alike(shards.value, plain.value) for alike in _leniently(code))
         return "same" if same else "different"
@@ -174,6 +175,24 @@ def _compare_errors(code: Chain, shards: Exception | None, plain: Exception | No
         case None, DatabaseError() if any(step.method in {"[]", "first", "exists"} for step in code.steps):
             return "unsettled"  # a database may stop before the row that it fails on, or not
     return "different"
+
+
+def _fails_further_on(shards: Answer, plain: Answer) -> bool:
+    """Say whether the plain database fails too, as the shards did, on rows that a limit let it leave out."""
+    if shards.error is None or plain.queryset is None or not plain.queryset.query.is_sliced:
+        return False
+    with on_plain_database():
+        try:
+            list(_unsliced(plain.queryset))
+        except type(shards.error):
+            return True
+    return False
+
+
+def _unsliced(queryset: Any) -> Any:
+    found = queryset._chain()
+    found.query.clear_limits()
+    return found
 
 
 def _same_class(shards: Exception, plain: Exception) -> bool:
@@ -214,9 +233,7 @@ def _whole(plain: Answer, query: Any) -> tuple[Rows, Sequence[int] | None]:
     whole = plain.rows
     assert whole is not None
     if query.is_sliced:
-        unsliced = queryset._chain()
-        unsliced.query.clear_limits()
-        whole = [told(row) for row in unsliced]
+        whole = [told(row) for row in _unsliced(queryset)]
     try:
         ranks = ranks_of(query, connections[ORACLE]) if plain.ordered else None
     except (DatabaseError, IndexError):

@@ -228,6 +228,8 @@ class _Filling:
             others = self.data.rows[column.refers_to]
         elif column.refers_to is self.model:
             others = []  # they are linked afterwards
+        elif column.refers_to is not None:
+            return None  # to a table of another world; what may not be NULL is set afterwards
         else:
             others = None
         if field.null and (self.chance.random() < self.nulls or others == []):
