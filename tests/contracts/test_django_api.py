@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import pytest
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.base import ModelState
 from django.db.models.expressions import Col, ColPairs
 from django.db.models.fields.tuple_lookups import TupleIn
 from django.db.models.query_utils import FilteredRelation
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.compiler import PositionRef, SQLCompiler
 from django.db.models.sql.subqueries import InsertQuery, UpdateQuery
 from django.utils.module_loading import import_string
 
@@ -65,6 +65,8 @@ INSTANCES: Final[dict[str, Callable[[], Any]]] = {
     "django.db.models.sql.subqueries.InsertQuery": _insert,
     "django.db.models.sql.subqueries.UpdateQuery": lambda: UpdateQuery(Order),
     "django.db.models.sql.compiler.SQLCompiler": _compiled,
+    "django.db.models.sql.compiler.PositionRef": lambda: PositionRef("1", "name", Value(1)),
+    "django.db.models.expressions.OrderBy": lambda: F("name").asc(),
     "django.db.models.sql.where.WhereNode": lambda: Order.objects.filter(pk=7).query.where,
     "django.db.models.sql.datastructures.BaseTable": partial(_joined, "shop_order"),
     "django.db.models.sql.datastructures.Join": partial(_joined, "shop_customer"),

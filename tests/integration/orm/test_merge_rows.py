@@ -108,6 +108,12 @@ def fetched() -> Iterator[list[int]]:
     latest_child=lambda _: Customer.objects.annotate(
         status=Subquery(Order.objects.filter(customer=OuterRef("pk")).order_by("-number").values("status")[:1])
     ).order_by(F("status").desc(nulls_first=True), "id"),
+    distinct_rows_with_nulls_last=lambda _: (
+        Order.objects.values("pk", "status").distinct().order_by(F("weight").asc(nulls_last=True), "-pk")
+    ),
+    distinct_rows_with_nulls_first=lambda _: (
+        Order.objects.values("pk").distinct().order_by(F("note").desc(nulls_first=True), "number", "-pk")[2:20]
+    ),
     documents=lambda _: Document.objects.order_by("-customer__email").values_list("pk", "title"),
     lines=lambda _: Line.objects.select_related("order__customer").order_by("qty", "-order__created", "sku")[4:30],
 )
