@@ -28,7 +28,7 @@ SLEEPING: Final = {"postgresql": "SELECT pg_sleep(0.005)", "mysql": "SELECT SLEE
 #: A statement that uses a processor for some milliseconds.
 COMPUTING: Final = {
     "postgresql": "SELECT max(sqrt(i)) FROM generate_series(1, 20000) AS i",
-    "mysql": "SELECT BENCHMARK(20000, MD5('shard'))",
+    "mysql": "SELECT BENCHMARK(5000, MD5('shard'))",
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT max(i) FROM n",
 }
 
