@@ -73,7 +73,7 @@ class Run:
                     raise
                 self.tally.note(question, verdict)
                 if verdict.differs:
-                    self._report(number, question)
+                    self._report(number, question, verdict)
 
     @contextmanager
     def data_set(self, number: int) -> Iterator[Data]:
@@ -93,11 +93,11 @@ class Run:
         chance = random.Random(f"{self.seed}/{number}/question")  # noqa: S311
         return draw_question(data, chance)
 
-    def _report(self, number: int, question: Question) -> None:
+    def _report(self, number: int, question: Question, verdict: Verdict) -> None:
         if sum(self.differences.values()) >= self.shrunk:
             self.differences["more"] += 1
             return
-        smallest = shrink(question.code, lambda code: judge(code).differs)
+        smallest = shrink(question.code, lambda code: _is_alike(judge(code), verdict))
         final = judge(smallest)
         sort = _sort_of(smallest, final)
         self.differences[sort] += 1
@@ -109,6 +109,12 @@ class Run:
         self.say(f"  plan     {plan_name(final.shards.plans)}: {final.shards.plans[-1:]}")
         self.say(f"  shards   {_short(final.shards)}")
         self.say(f"  plain    {_short(final.plain)}")
+
+
+def _is_alike(verdict: Verdict, other: Verdict) -> bool:
+    """Say whether both are different, and both by an error of the same class or both by their answers."""
+    errors = [(type(found.shards.error), type(found.plain.error)) for found in (verdict, other)]
+    return verdict.differs and errors[0] == errors[1]
 
 
 def _sort_of(code: Chain, verdict: Verdict) -> str:
