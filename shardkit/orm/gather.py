@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
@@ -113,13 +113,8 @@ def _as_combined(query: Any) -> Any:
 
 def _require_readable(query: Any, plan: Gather) -> None:
     if query.select_for_update:
-        _refuse(query, plan, "select_for_update() cannot lock rows that were gathered")
-    if query.explain_info:
-        _refuse(query, plan, "a gather has no plan of one database to explain")
-
-
-def _refuse(query: Any, plan: Gather, reason: str) -> NoReturn:
-    refuse(Gather(plan.aliases, f"{reason}, and {plan.why}"), query.model, "reading")
+        reason = "select_for_update() cannot lock rows that were gathered"
+        refuse(Gather(plan.aliases, f"{reason}, and {plan.why}"), query.model, "reading")
 
 
 class _Original:

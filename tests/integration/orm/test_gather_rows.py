@@ -12,6 +12,7 @@ from django.db.models.functions import RowNumber
 from django.db.transaction import TransactionManagementError
 
 from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmutable
+from shardkit.orm import gather_keys
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.shop.models import Customer, Gadget, Label, Order, Product, Shipment
@@ -227,10 +228,22 @@ def test_first_rows_that_drop_out_are_replaced(shop: Shop) -> None:
         rows = Shipment.objects.select_related("order").order_by("-pk")
         newest = [row.pk for row in Shipment.objects.order_by("-pk")[:2]]
         Shipment.objects.filter(pk__in=newest).update(order_id=3)
-        return [[row.pk for row in rows[:3]], [row.pk for row in rows[1:2]], rows.first(), rows[:200].count()]
+        some = [[row.pk for row in rows[:3]], [row.pk for row in rows[1:2]], rows.first(), rows[:200].count()]
+        oldest = [row.pk for row in Shipment.objects.order_by("pk")[:2]]
+        Shipment.objects.exclude(pk__in=oldest).update(order_id=3)
+        return [*some, [row.pk for row in rows[:3]], rows.first(), rows[:3].count()]
 
     assert shop.orders
     same(lists)
+
+
+def test_many_keys_are_not_sent(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_keys, "MAX_KEYS", 2)
+    rows = Shipment.objects.filter(order__status="new")
+
+    assert shop.orders
+    same(rows.all)
+    assert not any(" IN (" in sql for _, sql in sent(rows.all, "shop_shipment"))
 
 
 def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:
