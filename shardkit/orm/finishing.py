@@ -7,7 +7,7 @@ the partial rows, and as what makes the whole of parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Expression, Func
 from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from shardkit.shadows import Shadow
     from shardkit.topology.names import Alias
+
+
+_MEAN_OF: Final = "mean_of_"
 
 
 class ColumnOfParts(Expression):
@@ -189,24 +192,25 @@ def _whole(node: Any, pieces: list[Piece], split: Split | None) -> Any:
         whole.source_expressions = [ColumnOfParts(pieces[0], node.source_expressions[0].output_field)]
         return whole
     columns = [column_of(piece) for piece in pieces]
-    sql = split.finish.format(*columns, mean=_mean(pieces))
+    sql = split.finish.format(*columns, mean=_mean(pieces) if MEAN in split.finish else "")
     return Whole(whole=sql, output_field=node.output_field)
 
 
 def _mean(pieces: list[Piece]) -> str:
-    return f"{RELATION}.mean_of_{pieces[0].name}"
+    """Write the column of the mean over all parts, of which *pieces* has each one's second."""
+    return f"{RELATION}.{_MEAN_OF}{pieces[min(1, len(pieces) - 1)].name}"
 
 
 def _relation(partials: Partials) -> str:
     """Write the relation of the partial rows, with the means of their groups where they are needed."""
     over = ", ".join(column_of(piece) for piece in partials.pieces.keys)
     window = f"OVER ({f'PARTITION BY {over}' if over else ''})"
-    means = []
+    means: dict[str, str] = {}
     for pieces, split in partials.finishes.values():
         if split is not None and MEAN in split.finish:
             count, mean = (column_of(piece) for piece in pieces[:2])
-            name = _mean(pieces).removeprefix(f"{RELATION}.")
-            means.append(f"{partials.aggregates.mean.format(count, mean, over=window)} AS {name}")
+            means[f"{_MEAN_OF}{pieces[1].name}"] = partials.aggregates.mean.format(count, mean, over=window)
     if not means:
         return RELATION
-    return f"(SELECT {RELATION}.*, {', '.join(means)} FROM {RELATION}) {RELATION}"  # noqa: S608 - names of ours
+    columns = ", ".join(f"{sql} AS {name}" for name, sql in means.items())
+    return f"(SELECT {RELATION}.*, {columns} FROM {RELATION}) {RELATION}"  # noqa: S608 - names of ours
