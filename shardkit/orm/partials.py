@@ -173,7 +173,7 @@ class Partials:
     def _split(self, text: Text, node: Any, told: Described) -> None:
         split = self.aggregates.split(node, told)
         made = [self._part(part) for part in split.parts]
-        made[0].collation = split.collation
+        made[0].collation = split.collation or made[0].collation
         self.finishes[text] = (made, split)
 
     def _part(self, part: Any) -> Piece:
