@@ -9,12 +9,13 @@ from django.db import connection, transaction
 
 from tests.shop.models import Customer, Document
 
-pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
+pytestmark = [
+    pytest.mark.django_db(databases="__all__", transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="only it refuses to prepare what used such tables"),
+]
 
 
 def test_a_transaction_that_gathered_few_rows_is_prepared() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("only PostgreSQL refuses to prepare what used temporary tables")
     first = Customer.objects.create(name="a", email="a")
     others = [Customer.objects.create(name="b", email=f"b{n}", referrer=first) for n in range(8)]
     rows: Any = Customer.objects.filter(referrer__name="a")
