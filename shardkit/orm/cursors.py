@@ -177,6 +177,9 @@ class Pager:
             return Place(self.read(row).values, backward=backward)
         if not isinstance(row, Model) or row.pk is None:
             raise TypeError(f"Pages begin at a cursor or a saved {self.keyset.label}, not at {row!r}.")
+        names = [key.attribute for key in self.keyset.keys]
+        if isinstance(row, self.keyset.queryset.model) and all(name in vars(row) for name in names):
+            return Place(tuple(vars(row)[str(name)] for name in names), backward=backward)
         for part in self.keyset.parts(self.keyset.keys, None, inclusive=False):
             for _row, values in self._rows(part.filter(pk=row.pk), 1):
                 return Place(values, backward=backward)
