@@ -12,8 +12,9 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, connections
-from django.db.models import F, QuerySet
-from django.db.models.functions import Collate
+from django.db.models import F, FloatField, QuerySet, TextField, Value
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Collate, Concat, Length, Lower, NullIf, TruncMonth
 
 from tests.fix_shop import copy_to_oracle, same
 from tests.oracle import ORACLE
@@ -182,6 +183,29 @@ def test_the_order_of_every_type_streamed(field: str) -> None:
 @pytest.mark.parametrize("field", FIELDS)
 def test_pages_of_every_type(field: str) -> None:
     same(lambda: [row.pk for low in range(0, 190, 40) for row in by(F(field).asc(nulls_first=True))[low : low + 40]])
+
+
+EXPRESSIONS: Final[dict[str, Any]] = {
+    "lower": Lower("folded"),
+    "coalesce": Coalesce("folded", "name"),
+    "cast": Cast("folded", TextField()),
+    "concat": Concat("folded", Value("x"), "name"),
+    "value": Coalesce("name", Value("a")),
+    "length": Length("text"),
+    "nullif": NullIf("real", Value(1.5, FloatField())),
+    "json key": KT("document__a"),
+    "json member": F("document__a"),
+    "month": TruncMonth("moment"),
+    "difference": F("moment") - Value(START),
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_the_order_of_expressions(name: str) -> None:
+    expression = EXPRESSIONS[name]
+
+    same(lambda: list(by(expression.asc(nulls_first=True)).values_list("pk", flat=True)))
+    same(lambda: list(by(expression.desc()).values_list("pk", flat=True)[5:50]))
 
 
 #: Collations that PostgreSQL does not come with; the last two call different texts equal.
