@@ -231,7 +231,13 @@ def _hashable(params: Any) -> tuple[Any, ...]:
 
 
 def _width(select: Any) -> int:
-    return sum(len(entry[0]) if isinstance(entry[0], ColPairs) else 1 for entry in select)
+    return sum(map(_columns_of, (entry[0] for entry in select)))
+
+
+def _columns_of(expression: Any) -> int:
+    """Say how many columns are selected for *expression*; SELECT DISTINCT selects terms of the ORDER BY too."""
+    found = expression.expression if isinstance(expression, OrderBy) else expression
+    return len(found) if isinstance(found, ColPairs) else 1
 
 
 @cache
