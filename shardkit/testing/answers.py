@@ -63,11 +63,13 @@ def exactly(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def nearly(tolerance: float = TOLERANCE, *, folding: bool = False) -> Alike:
+def nearly(tolerance: float = TOLERANCE, *, folding: bool = False, decimals: bool = False) -> Alike:
     """Take floats for the same that are relatively so near, and with *folding* texts that many collations call equal.
 
-    Which of the equal texts stands for its group is unspecified.
+    Which of the equal texts stands for its group is unspecified. *decimals* may be near too where a vendor computes
+    them as floats, as MariaDB does deviations.
     """
+    numbers = ("float", "Decimal") if decimals else ("float",)
 
     def alike(left: Any, right: Any) -> bool:
         if left == right:
@@ -76,7 +78,7 @@ def nearly(tolerance: float = TOLERANCE, *, folding: bool = False) -> Alike:
             return folding and fold(left) == fold(right)
         if not (isinstance(left, tuple) and isinstance(right, tuple) and len(left) == len(right)):
             return False
-        if left[:1] == right[:1] == ("float",):
+        if left[:1] == right[:1] and left[0] in numbers:
             return _near(float(left[1]), float(right[1]), tolerance)
         return all(map(alike, left, right))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from django.db import DatabaseError, connections
-from django.db.models import Max, Min
+from django.db.models import Max, Min, StdDev, Variance
 from django.db.models.sql.query import Query
 
 from shardkit.testing.answers import Alike, exactly, is_slice, nearly, same_bag
@@ -55,14 +55,13 @@ def ways_to_compare(query: Any, tolerance: float) -> list[Alike]:
     queries += [inner] if inner is not None else []
     expressions = [expression for found in queries for expression in found.annotations.values()]
     aggregates = any(getattr(expression, "contains_aggregate", False) for expression in expressions)
+    parts = [part for one in expressions for part in one.flatten()]
+    spread = any(isinstance(part, (StdDev, Variance)) for part in parts)
     ways: list[Alike] = [exactly]
     if aggregates or inner is not None:
-        ways.append(nearly(tolerance))
-    if query.combinator or any(found.distinct or found.group_by for found in queries) or _chooses(expressions):
-        ways.append(nearly(tolerance, folding=True))
+        ways.append(nearly(tolerance, decimals=spread))
+    # One of several equal values stands for all of them.
+    grouped = query.combinator or any(found.distinct or found.group_by for found in queries)
+    if grouped or any(isinstance(part, (Min, Max)) for part in parts):
+        ways.append(nearly(tolerance, folding=True, decimals=spread))
     return ways
-
-
-def _chooses(expressions: Iterable[Any]) -> bool:
-    """Say whether one of *expressions* lets one of several equal values stand for all."""
-    return any(isinstance(part, (Min, Max)) for one in expressions for part in one.flatten())

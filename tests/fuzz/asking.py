@@ -87,14 +87,15 @@ def told(value: Any, depth: int = 3) -> Hashable:
     return canonical(value)
 
 
-def _told_instance(row: models.Model, depth: int) -> Hashable:
+def _told_instance(row: models.Model, depth: int, parent: models.Model | None = None) -> Hashable:
     found: list[Hashable] = [row._meta.label]
     found += [(name, canonical(value)) for name, value in vars(row).items() if name[0] != "_"]
     if depth:
         for name, related in row._state.fields_cache.items():
-            found.append(("->", name, told(related, depth - 1)))
+            if related is None or related != parent:  # of several that stand for one row, any may be the parent
+                found.append(("->", name, told(related, depth - 1)))
         for name, rows in getattr(row, "_prefetched_objects_cache", {}).items():
-            inside = [told(one, depth - 1) for one in rows]
+            inside = [_told_instance(one, depth - 1, row) for one in rows]
             found.append(("=>", name, tuple(inside if _has_no_ties(rows) else sorted(inside, key=repr))))
     return tuple(found)
 
@@ -206,10 +207,11 @@ def _leniently(code: Chain) -> list[Alike]:
     """List how else answers to *code* may be compared: floats added in another order, text equal to its collation."""
     named = set(calls(code))
     found = []
+    spread = bool(named & {"StdDev", "Variance"})
     if named & _SUMS:
-        found.append(nearly())
+        found.append(nearly(decimals=spread))
     if named & _REPRESENTATIVES and (VENDOR == "mysql" or code.model in _CASELESS):
-        found.append(nearly(folding=True))
+        found.append(nearly(folding=True, decimals=spread))
     return found
 
 
