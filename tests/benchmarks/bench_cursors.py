@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -23,6 +24,12 @@ def samples() -> None:
     fill(ROWS)
 
 
+def turn(rows: Any, cursor: str | None) -> tuple[str | None, list[int]]:
+    """Return what a reader gets of a page: the cursor of the next one, and the rows."""
+    page = rows.cursor_page(size=SIZE, cursor=cursor)
+    return page.next_cursor, [row.pk for row in page]
+
+
 def test_cursors(samples: None, report: Report, clock: Clock) -> None:
     del samples
     orders: dict[str, Any] = {
@@ -33,13 +40,9 @@ def test_cursors(samples: None, report: Report, clock: Clock) -> None:
         around = list(rows[999 * SIZE - 1 : 999 * SIZE + 1])
         cursor = rows.cursor_page(size=1, before=around[1]).cursor_at(0)
 
-        def turn(at: str | None, rows: Any = rows) -> Any:
-            page = rows.cursor_page(size=SIZE, cursor=at)
-            return page.next_cursor, [row.pk for row in page]
-
         with queries_by_database() as statements:
-            _, found = turn(cursor)
+            _, found = turn(rows, cursor)
         assert found == [row.pk for row in rows[999 * SIZE : 1000 * SIZE]]
-        first, thousandth = Side(lambda turn=turn: turn(None)), Side(lambda turn=turn, cursor=cursor: turn(cursor))
+        first, thousandth = Side(partial(turn, rows, None)), Side(partial(turn, rows, cursor))
         timing = compare(first, thousandth, clock=clock, rounds=40)
         report.add(CURSORS, Line(name, timing, statements=(4, statements.total()), goal=GOAL))
