@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError
 from django.core.management.commands.dumpdata import Command as DjangoDumpdata
 
-from shardkit.errors import CrossShardQuery
 from shardkit.management.serializing import CATALOG_APP, logical_models
-
-#: What to do where the shards cannot be read as one.
-INSTEAD = (
-    "Or dump the sharded models from each shard with --database=<alias>, and the others with --exclude or by name: "
-    "loaddata puts every row where it belongs."
-)
 
 
 class Command(DjangoDumpdata):
@@ -25,9 +17,4 @@ class Command(DjangoDumpdata):
         if not any(label.split(".")[0] == CATALOG_APP for label in app_labels):
             options["exclude"] = [*options["exclude"], CATALOG_APP]
         with logical_models(options["database"]):
-            try:
-                super().handle(*app_labels, **options)
-            except CommandError as error:
-                if isinstance(error.__context__, CrossShardQuery):
-                    raise CommandError(f"{error} {INSTEAD}") from error
-                raise
+            super().handle(*app_labels, **options)

@@ -73,11 +73,9 @@ def dump(path: Path, *labels: str, **options: Any) -> Any:
 
 
 def dump_all(directory: Path) -> list[str]:
-    """Dump the whole shop, database by database, and return the files."""
+    """Dump the whole shop, and return the files."""
     sharded = [model._meta.label for model in SHARDED if not model._meta.auto_created]
-    for alias in SHARDS:
-        dump(directory / f"{alias}.json", *sharded, database=alias)
-    dump(directory / "others.json", *(model._meta.label for model in OTHERS))
+    dump(directory / "shop.json", *sharded, *(model._meta.label for model in OTHERS))
     return [str(path) for path in sorted(directory.glob("*.json"))]
 
 
@@ -91,9 +89,12 @@ def test_a_dump_of_default_holds_what_is_elsewhere_too(tmp_path):
     assert sorted(each["model"] for each in dumped) == ["shop.country", "shop.invoice", "shop.label", "shop.product"]
 
 
-def test_a_dump_that_needs_all_shards_in_one_order_is_refused_and_says_what_to_do(tmp_path):
-    with pytest.raises(CommandError, match=r"needs a merge over 4 shards.* dump the sharded models from each shard"):
-        dump(tmp_path / "shop.json", "shop.Customer")
+def test_a_dump_of_all_shards_holds_each_row_once_in_the_order_of_its_key(tmp_path):
+    dumped = dump(tmp_path / "shop.json", "shop.Customer", "shop.Reading")
+
+    keys = [each["pk"] for each in dumped if each["model"] == "shop.customer"]
+    assert keys == sorted(ids())
+    assert len(dumped) == 24
 
 
 def test_an_ordinary_failure_is_djangos_own():

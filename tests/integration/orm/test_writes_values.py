@@ -51,16 +51,27 @@ INSERTS: Final[dict[str, Write]] = {
 WRITES: Final = UPDATES | INSERTS
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-@pytest.mark.parametrize(
-    "value",
-    [gadgets, lambda: gadgets() + 1, lambda: RawSQL("(select count(*) from shop_gadget)", ())],
-    ids=["subquery", "inside", "raw"],
-)
-def test_what_other_shards_have_is_refused(shop: Shop, write: Write, value: Callable[[], Any]) -> None:
+ELSEWHERE: Final[dict[str, Callable[[], Any]]] = {
+    "subquery": gadgets,
+    "inside": lambda: gadgets() + 1,
+    "raw": lambda: RawSQL("(select count(*) from shop_gadget)", ()),
+}
+
+
+@pytest.mark.parametrize("write", INSERTS.values(), ids=INSERTS)
+@pytest.mark.parametrize("value", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_other_shards_have_is_refused_to_new_rows(shop: Shop, write: Write, value: Callable[[], Any]) -> None:
     customer = shop.customer_on(2)
 
     refused_write(lambda: write(customer, value()), CrossShardQuery)
+
+
+@pytest.mark.parametrize("write", UPDATES.values(), ids=UPDATES)
+@pytest.mark.parametrize("value", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_other_shards_have_is_gathered_for_updates(shop: Shop, write: Write, value: Callable[[], Any]) -> None:
+    customer = shop.customer_on(2)
+
+    same_write(lambda: write(customer, value()) and None)
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
