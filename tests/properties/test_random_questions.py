@@ -11,7 +11,6 @@ from tests.fuzz.code import read
 from tests.fuzz.running import Run
 from tests.nasty.models import VENDOR
 
-
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 

@@ -17,7 +17,6 @@ from shardkit.catalog.tables import ShardMapVersion
 from shardkit.errors import (
     BucketCountChanged,
     CrossDatabaseQuery,
-    CrossShardQuery,
     IdBelongsElsewhere,
     MixedDatabases,
     ShardKeyImmutable,
