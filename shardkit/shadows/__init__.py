@@ -1,3 +1,5 @@
+"""How do rows of other databases become tables that one statement can read?"""
+
 from __future__ import annotations
 
 from shardkit.shadows.budget import Budget

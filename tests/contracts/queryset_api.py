@@ -10,7 +10,6 @@ from typing import Final
 
 SINGLE: Final = "test_reads_single.py::test_one_shard_can_do_whatever_a_database_can"
 MERGED: Final = "test_reads_merged.py::test_unordered_rows_of_all_shards"
-REFUSED: Final = "test_reads_merged.py::test_refusals_name_the_order_and_its_customer"
 ASYNC: Final = "test_reads_async.py::test_async_twins_on_one_shard"
 ROW: Final = "test_reads_async.py::test_the_models_own_methods"
 RELATED: Final = "test_relations.py::test_it_equals_one_database"
@@ -38,13 +37,13 @@ _READS: Final[dict[str, str]] = {
     "annotate": f"{MERGED}[annotated]",
     "complex_filter": f"{MERGED}[complex_filter]",
     "contains": f"{MERGED}[contains]",
-    "count": f"{REFUSED}[count]",
+    "count": "test_merge_groups.py::test_what_adds_up_asks_the_shards_alone",
     "dates": f"{SINGLE}[dates]",
     "datetimes": f"{SINGLE}[datetimes]",
     "db": "test_reads_async.py::test_managers_in_all_their_forms",
     "defer": f"{MERGED}[defer]",
     "difference": f"{SINGLE}[difference]",
-    "distinct": f"{REFUSED}[distinct]",
+    "distinct": "test_merge_groups.py::test_distinct_rows",
     "earliest": f"{SINGLE}[earliest]",
     "exclude": "test_reads_adversarial.py::test_conditions_from_which_no_shard_follows",
     "exists": f"{MERGED}[exists]",
@@ -61,7 +60,7 @@ _READS: Final[dict[str, str]] = {
     "latest": f"{SINGLE}[latest]",
     "none": "test_reads_single.py::test_what_cannot_match_asks_nobody[none]",
     "only": f"{MERGED}[only]",
-    "order_by": f"{REFUSED}[ordered]",
+    "order_by": "test_reads_merged.py::test_ordered_rows_of_all_shards",
     "prefetch_related": PREFETCH,
     "raw": "test_reads_elsewhere.py::test_raw_sql_of_a_sharded_table_needs_a_database",
     "reverse": f"{SINGLE}[reversed]",
@@ -132,9 +131,9 @@ COVERED: Final[dict[str, dict[str, str]]] = {
         "full_clean": f"{ROW}[full_clean]",
         "get_constraints": f"{ROW}[get_constraints]",
         "get_deferred_fields": f"{ROW}[get_deferred_fields]",
-        "get_next_by_created": "test_reads_related.py::test_neighbours_by_date_are_refused_unless_one_shard_has_them",
+        "get_next_by_created": "test_reads_related.py::test_neighbours_by_date",
         "get_previous_by_created": (
-            "test_reads_related.py::test_neighbours_by_date_are_refused_unless_one_shard_has_them"
+            "test_reads_related.py::test_neighbours_by_date"
         ),
         "pk": f"{ROW}[pk]",
         "prepare_database_save": f"{ROW}[prepare_database_save]",

@@ -208,12 +208,15 @@ def test_ctrl_c_ends_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     has_begun = threading.Event()
     for kind in (InFlight, Workers):
         monkeypatch.setattr(kind, "launch", _telling(kind.launch, has_begun))
+    # A process that a script started in the background ignores the signal until it says otherwise.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     presser = threading.Thread(target=_press_ctrl_c, args=[has_begun])
     presser.start()
 
     with pytest.raises(KeyboardInterrupt), in_blocks():
         run(everywhere(WORLD.endless))
     presser.join()
+    signal.signal(signal.SIGINT, before)
 
 
 def _telling(launch: Callable[[Any], None], has_begun: threading.Event) -> Callable[[Any], None]:
