@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from django.core.exceptions import FieldError
 from django.db.models import Aggregate, Avg, CharField, Count, Field, Func, Max, Min, Sum, TextField, Variance
 from django.db.models.expressions import CombinedExpression
 
@@ -98,7 +99,10 @@ class PostgreSQLAggregates(Aggregates):
 
 def may_be_text(expression: Any) -> bool:
     """Say whether the values of *expression* could be text, as far as Django knows."""
-    field = getattr(expression, "_output_field_or_none", None)
+    try:
+        field = getattr(expression, "_output_field_or_none", None)
+    except FieldError:  # of mixed types, which Django need not know where the values are not selected
+        return True
     known = {
         "Date",
         "Float",
