@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import inspect
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,7 +40,7 @@ def calling_line() -> str:
 
 def _frames() -> Iterator[FrameType]:
     """Yield the frames of this thread, innermost first, and then those of the coroutine that waits for it."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - inspect.stack() reads every source file on the way
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         yield frame
         if frame.f_code is SyncToAsync.thread_handler.__code__:

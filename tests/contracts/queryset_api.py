@@ -132,9 +132,7 @@ COVERED: Final[dict[str, dict[str, str]]] = {
         "get_constraints": f"{ROW}[get_constraints]",
         "get_deferred_fields": f"{ROW}[get_deferred_fields]",
         "get_next_by_created": "test_reads_related.py::test_neighbours_by_date",
-        "get_previous_by_created": (
-            "test_reads_related.py::test_neighbours_by_date"
-        ),
+        "get_previous_by_created": ("test_reads_related.py::test_neighbours_by_date"),
         "pk": f"{ROW}[pk]",
         "prepare_database_save": f"{ROW}[prepare_database_save]",
         "refresh_from_db": "test_reads_related.py::test_refresh_asks_the_rows_own_shard_once",

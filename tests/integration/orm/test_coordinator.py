@@ -82,8 +82,8 @@ def test_its_answers_are_those_of_one_database(coordinator: str) -> None:
         same(question)
 
     # Conditions travel to the shards, which are asked at the same time.
-    question = Shipment.objects.filter(order__status="paid", cost__gt=3)
-    sql, params = question.query.get_compiler("oracle").as_sql()
+    narrow = Shipment.objects.filter(order__status="paid", cost__gt=3)
+    sql, params = narrow.query.get_compiler("oracle").as_sql()
 
     with connections[coordinator].cursor() as cursor:
         cursor.execute(f"EXPLAIN (VERBOSE) {sql}", params)

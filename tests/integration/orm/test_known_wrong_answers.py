@@ -5,6 +5,7 @@ Each test is named after the report that it turns round; those without a number 
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -281,9 +282,9 @@ def test_django_querysets_of_two_databases_are_not_combined_without_a_word() -> 
     """Django takes the database of the left one and forgets the other."""
     left, right = Order.objects.using("shard_0"), Order.objects.using("shard_1")
 
-    for combine in (lambda: left | right, lambda: left & right, lambda: left.union(right)):
+    for combine in (operator.or_, operator.and_, QuerySet.union):
         with pytest.raises(MixedDatabases):
-            combine()
+            combine(left, right)
 
 
 def test_django_querysets_of_one_cluster_are_combined_with_all_rows(shop: Shop) -> None:
