@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import FieldError
 from django.db.models import Expression, Func
 from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
@@ -189,11 +190,19 @@ def _whole(node: Any, pieces: list[Piece], split: Split | None) -> Any:
     if split is None:
         whole = node.copy()
         whole.filter = None
-        whole.source_expressions = [ColumnOfParts(pieces[0], node.source_expressions[0].output_field)]
+        whole.source_expressions = [ColumnOfParts(pieces[0], _field_of(node.source_expressions[0]))]
         return whole
     columns = [column_of(piece) for piece in pieces]
     sql = split.finish.format(*columns, mean=_mean(pieces) if MEAN in split.finish else "")
     return Whole(whole=sql, output_field=node.output_field)
+
+
+def _field_of(expression: Any) -> Any:
+    """Return the field of *expression*, None where its types are mixed and Django need not know it."""
+    try:
+        return expression.output_field
+    except FieldError:
+        return None
 
 
 def _mean(pieces: list[Piece]) -> str:
