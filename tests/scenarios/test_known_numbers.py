@@ -305,7 +305,7 @@ class TestWeather:
     def test_flights_that_left_in_an_hour_without_a_reading(self, files: Files, month):
         readings = grouped(files.weather, *HOUR)
 
-        unread = Flight.objects.filter(~Exists(reading()), month=month)
+        unread = Flight.objects.filter(~Exists(reading().filter(month=month)), month=month)
         counted = unread.values_list("origin").annotate(n=Count("id")).order_by("origin")
 
         flights = [line for line in files.flights if line["month"] == str(month)]
@@ -316,7 +316,7 @@ class TestWeather:
     def test_delays_by_the_visibility_they_left_in(self, files: Files, month):
         joined = (
             Flight.objects.filter(month=month)
-            .annotate(visib=Subquery(reading().values("visib")[:1]))
+            .annotate(visib=Subquery(reading().filter(month=month).values("visib")[:1]))
             .exclude(visib=None)
             .values_list("visib")
             .annotate(n=Count("id"), delay=Avg("dep_delay"))
