@@ -24,6 +24,7 @@ from shardkit.orm.planning import refuse
 from shardkit.orm.sort_columns import sort_terms, sorting
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Merge
+from shardkit.routing.transactions import join
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -125,6 +126,7 @@ class _Rows:
         queries = Narrowing(self.query)
         shared: Any = None
         for alias in self.plan.aliases:
+            join(alias)  # before anything asks what its database can do: one that is down is named
             connection = connections[alias]
             if shared is not None and not queries.shares and are_alike(connection, shared.connection):
                 yield alias, Twin(shared, connection)

@@ -75,7 +75,7 @@ def dump(path: Path, *labels: str, **options: Any) -> Any:
 def dump_all(directory: Path) -> list[str]:
     """Dump the whole shop, and return the files."""
     sharded = [model._meta.label for model in SHARDED if not model._meta.auto_created]
-    dump(directory / "shop.json", *sharded, *(model._meta.label for model in OTHERS))
+    dump(directory / "shop.json", *(model._meta.label for model in OTHERS), *sharded)
     return [str(path) for path in sorted(directory.glob("*.json"))]
 
 
