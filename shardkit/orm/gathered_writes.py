@@ -21,6 +21,7 @@ from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather
 from shardkit.signals import announced_already
 from shardkit.topology.names import LOGICAL
+from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ def _fetched_values(source: Any) -> list[int]:
 
 def _require_independent(source: Any, expressions: list[int]) -> None:
     """Refuse what assigns a column and reads it in a later assignment: MariaDB and MySQL read the new value there."""
-    if connections[LOGICAL].features.update_can_self_select:
+    if vendor_of(connections[LOGICAL]).assigns_at_once:
         return
     columns = [field.column for field, _model, _value in source.values]
     for position in expressions:

@@ -87,6 +87,9 @@ class Vendor(ABC):
     locks_rows: ClassVar[bool]
     """Whether two connections can write at once; otherwise a writer locks the whole database."""
 
+    assigns_at_once: ClassVar[bool]
+    """Whether the new values of an UPDATE are all made of the old ones, and not of those assigned before them."""
+
     updates_return_rows: ClassVar[bool]
     """Whether UPDATE has RETURNING."""
 

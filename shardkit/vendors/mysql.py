@@ -30,6 +30,7 @@ class MySQL(Vendor):
     name: ClassVar[str] = "MariaDB or MySQL"
     defers_constraints: ClassVar[bool] = False
     locks_rows: ClassVar[bool] = True
+    assigns_at_once: ClassVar[bool] = False
     updates_return_rows: ClassVar[bool] = False
     # max_sort_length is 1024 bytes, and a character may weigh several.
     sorted_characters: ClassVar[int | None] = 128

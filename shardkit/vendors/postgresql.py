@@ -22,6 +22,7 @@ class PostgreSQL(Vendor):
     name: ClassVar[str] = "PostgreSQL"
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = True
+    assigns_at_once: ClassVar[bool] = True
     updates_return_rows: ClassVar[bool] = True
     runs_elsewhere: ClassVar[bool] = True
     texts: ClassVar[Mapping[Kind, str]] = {

@@ -37,6 +37,7 @@ class SQLite(Vendor):
     name: ClassVar[str] = "SQLite"
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = False
+    assigns_at_once: ClassVar[bool] = True
     updates_return_rows: ClassVar[bool] = True
     runs_elsewhere: ClassVar[bool] = False
     texts: ClassVar[Mapping[Kind, str]] = {
