@@ -93,10 +93,11 @@ def _told_instance(row: models.Model, depth: int, parent: models.Model | None = 
     if depth:
         for name, related in row._state.fields_cache.items():
             if related is None or related != parent:  # of several that stand for one row, any may be the parent
-                found.append(("->", name, told(related, depth - 1)))
+                inside = related if related is None else _told_instance(related, depth - 1, row)
+                found.append(("->", name, inside))
         for name, rows in getattr(row, "_prefetched_objects_cache", {}).items():
-            inside = [_told_instance(one, depth - 1, row) for one in rows]
-            found.append(("=>", name, tuple(inside if _has_no_ties(rows) else sorted(inside, key=repr))))
+            all_ = [_told_instance(one, depth - 1, row) for one in rows]
+            found.append(("=>", name, tuple(all_ if _has_no_ties(rows) else sorted(all_, key=repr))))
     return tuple(found)
 
 

@@ -165,7 +165,7 @@ class Draw:
     def _comparison_of_columns(self, model: type[Model]) -> Call | None:
         left = self.path(model, ORDERED)
         right = left and self.path(model, (left.column.kind,))
-        if left is None or right is None:
+        if left is None or right is None or _collation_of(left.column) != _collation_of(right.column):
             return None
         return Call("Q", (), ((left.name + self.one(("", "__gt", "__lte")), call("F", right.name)),))
 
@@ -238,6 +238,11 @@ class Draw:
         for _ in range(self.one((0, 1, 1, 2))):
             chain = chain.then(self.one(("filter", "filter", "exclude")), self._deeper(singly=True).condition(model, 1))
         return chain
+
+
+def _collation_of(column: Column) -> str | None:
+    """Name the collation that *column* declares: of two, PostgreSQL complains when it comes to compare, not before."""
+    return getattr(column.field, "db_collation", None)
 
 
 def _takes_no_patterns(column: Column) -> bool:
