@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,9 @@ def test_a_request_to_an_asgi_server_has_one_budget_for_all_its_tasks() -> None:
         lines = async_to_sync(ask)()
 
     assert len(set(lines)) == 1
+    if sys.flags.dev_mode:  # asyncio's debug mode does not show the coroutine that waits for a thread
+        assert lines[0] == UNKNOWN
+        return
     file, _colon, number = lines[0].partition(":")
     assert "sync_to_async(spend)" in Path(file).read_text().splitlines()[int(number) - 1]
 
