@@ -257,6 +257,11 @@ class Outcome:
     seen: Statements
 
 
+def cases(**found: Callable[..., Any]) -> pytest.MarkDecorator:
+    """Parametrize a test with *found*, each by its name, as ``case``."""
+    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
+
+
 def outcome(make: Callable[[], Any], *, ordered: bool | None = None) -> Outcome:
     """Evaluate *make* here and now, to its end, and note which databases it asked."""
     with queries_by_database() as seen:
@@ -381,4 +386,17 @@ def pks(rows: Iterable[models.Model]) -> list[Any]:
     return [row.pk for row in rows]
 
 
-__all__ = ["ORACLE", "Outcome", "Shop", "clear", "fill", "outcome", "pks", "plain", "refused", "same", "shop_models"]
+__all__ = [
+    "ORACLE",
+    "Outcome",
+    "Shop",
+    "cases",
+    "clear",
+    "fill",
+    "outcome",
+    "pks",
+    "plain",
+    "refused",
+    "same",
+    "shop_models",
+]

@@ -22,7 +22,8 @@
     ├── FanoutBudgetExceeded  a request sends more statements to shards than its budget allows
     ├── CursorInvalid         a cursor is damaged, forged, or of another query
     ├── OrderNotPageable      the order of a query is none that a cursor could go on from
-    ├── TextStyleDiffers      two databases write and read the same value differently
+    ├── DatabasesDiffer       two databases understand the same value differently
+    ├── CoordinatorOutOfDate  the coordinator does not read what it has to read today
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -44,12 +45,13 @@ Each error is also Django's class of that meaning, names where it happened and w
 from __future__ import annotations
 
 from shardkit.errors.databases import (
+    CoordinatorOutOfDate,
+    DatabasesDiffer,
     LookupCacheUnanswered,
     MigrationLeavesDatabase,
     PartialCommit,
     ShardDeadlineExceeded,
     ShardUnavailable,
-    TextStyleDiffers,
     UnsupportedDatabase,
 )
 from shardkit.errors.deployment import (
@@ -91,9 +93,11 @@ __all__ = [
     "BucketCountChanged",
     "BucketNotInSql",
     "CatalogError",
+    "CoordinatorOutOfDate",
     "CrossDatabaseQuery",
     "CrossShardQuery",
     "CursorInvalid",
+    "DatabasesDiffer",
     "EnvironmentInvalid",
     "FanoutBudgetExceeded",
     "GatherLimitExceeded",
@@ -118,7 +122,6 @@ __all__ = [
     "ShardMapUnreadable",
     "ShardUnavailable",
     "ShardkitError",
-    "TextStyleDiffers",
     "UnknownBucket",
     "UnknownShard",
     "UnsupportedDatabase",

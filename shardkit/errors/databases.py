@@ -45,17 +45,30 @@ class ShardDeadlineExceeded(ShardkitError, OperationalError):
         self.aliases, self.seconds = aliases, seconds
 
 
-class TextStyleDiffers(ShardkitError, ImproperlyConfigured):
-    """Rows cannot travel between two databases whose sessions write and read values in different ways."""
+class DatabasesDiffer(ShardkitError, ImproperlyConfigured):
+    """Two databases cannot answer together, since the same value means something else to each."""
 
     template = (
-        "The database {alias!r} writes values with {setting} = {found!r}, so that they could change on their way to "
-        "another database. Set it to {wanted!r} in OPTIONS or on the server, as it is there."
+        "The database {alias!r} has {setting} = {found!r}, and one that answers with it has {wanted!r}, so that values "
+        "could change their meaning or their order on the way. Set them alike in DATABASES or on the servers."
     )
 
     def __init__(self, alias: str, setting: str, found: str, wanted: str) -> None:
         super().__init__(alias, setting, found, wanted)
         self.alias, self.setting, self.found, self.wanted = alias, setting, found, wanted
+
+
+class CoordinatorOutOfDate(ShardkitError, ImproperlyConfigured):
+    """The coordinator reads other tables, or reads them elsewhere, than the settings and models say today."""
+
+    template = (
+        "The coordinator {alias!r} was not told, or was told before the settings or models changed, which tables to "
+        "read and where. Run `manage.py shards coordinator`."
+    )
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self.alias = alias
 
 
 class MigrationLeavesDatabase(ShardkitError, NotSupportedError):

@@ -97,7 +97,7 @@ class _FanOut:
             flight.launch()
             flight.wait(self._remaining())
             self._end(flight, lanes)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: whatever ends us, no statement goes on behind the caller's back
             stop(flight)
             raise
         finally:

@@ -96,7 +96,7 @@ class InFlight:
             return resume()
         except StopIteration:
             del self._steps[lane]
-        except Exception as error:  # noqa: BLE001 - the others are looked after before it is raised
+        except Exception as error:  # noqa: BLE001 - drivers and type adapters raise what they like; it is raised later
             del self._steps[lane]
             lane.unanswered[0].failed(error)
             self.failed.append(lane)

@@ -33,7 +33,7 @@ class Serial:
         for lane in self._lanes:
             try:
                 self._run(lane, end)
-            except Exception:  # noqa: BLE001 - the lane keeps it
+            except Exception:  # noqa: BLE001 - of any class, as from one database: the lane keeps it to be raised
                 if time.monotonic() < end:
                     self.failed.append(lane)
                 return

@@ -94,7 +94,7 @@ class Lane:
                 return
             try:
                 statement.execute()
-            except BaseException as error:
+            except BaseException as error:  # noted and raised again, Ctrl-C too
                 statement.failed(error)
                 raise
 

@@ -39,7 +39,7 @@ def submit(function: Callable[..., _T], *args: Any) -> Future[_T]:
         future: Future[_T] = Future()
         try:
             future.set_result(function(*args))
-        except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+        except Exception as error:  # noqa: BLE001 - a pool's future takes any error, and gives it to whoever asks
             future.set_exception(error)
         return future
 

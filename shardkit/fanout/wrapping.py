@@ -66,6 +66,6 @@ class _Nest:
     def _keeping_failure(self, statement: Statement | None, call: Callable[[], object]) -> None:
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - it is raised when every wrapper has been left
+        except Exception as error:  # noqa: BLE001 - wrappers are anybody's code; raised when all have been left
             if self.failure is None or (statement is not None and statement.error is self.failure):
                 self.failure = error

@@ -8,7 +8,7 @@ plans over all of them, pushes conditions and joins to each, and scans them at t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from django.db import connections, transaction
 
 from shardkit import conf
-from shardkit.routing.registry import Kind, databases_of, models_placed
+from shardkit.orm.coordinator import RECORD, fingerprint, server_options, tables_to_read
 from shardkit.topology.names import LOGICAL, Alias
 
 #: What we make carries this comment, and only what carries it is ever dropped.
@@ -25,8 +25,6 @@ MARK: Final = "made by shardkit: manage.py shards coordinator"
 FETCH_SIZE: Final = 10_000
 #: The providers of collations, as the catalog of PostgreSQL abbreviates them.
 PROVIDERS: Final = {"b": "builtin", "c": "libc", "i": "icu"}
-#: From an entry of DATABASES to the name of the option of a server.
-SERVER_OPTIONS: Final = {"HOST": "host", "PORT": "port", "NAME": "dbname"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def coordinate() -> Coordinated:
     alias = conf.get_settings().gather_coordinator
     if alias is None:
         raise CommandError("SHARDKIT['GATHER_COORDINATOR'] names no database.")
-    tables = dict(_tables())
+    tables = dict(tables_to_read())
     databases = tuple(dict.fromkeys(name for names in tables.values() for name in names))
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         cursor.execute("CREATE EXTENSION IF NOT EXISTS postgres_fdw")
@@ -54,17 +52,9 @@ def coordinate() -> Coordinated:
             _import(cursor, name, [table for table, owners in tables.items() if name in owners])
         for table, owners in tables.items():
             _publish(cursor, table, owners)
+        cursor.execute(f"CREATE TABLE {RECORD} AS SELECT %s AS fingerprint", [fingerprint()])
+        cursor.execute(f"COMMENT ON TABLE {RECORD} IS '{MARK}'")
     return Coordinated(alias, databases, tuple(tables))
-
-
-def _tables() -> Iterator[tuple[str, tuple[Alias, ...]]]:
-    """Yield each table that a gather may read, with the databases whose rows together are the table's."""
-    for placement in models_placed():
-        options = placement.model._meta
-        if placement.kind is Kind.SHARDED:
-            yield options.db_table, databases_of(placement.model)
-        elif placement.kind is not Kind.PLACED and options.managed:
-            yield options.db_table, (LOGICAL,)
 
 
 def _drop(cursor: Any, alias: Alias, tables: Iterable[str]) -> None:
@@ -114,8 +104,7 @@ def _add_server(cursor: Any, alias: Alias) -> None:
     """Tell the coordinator where the database *alias* is and how to log in."""
     config: Mapping[str, Any] = connections[alias].settings_dict
     server = _quoted(_name(alias))
-    options = {option: config[key] for key, option in SERVER_OPTIONS.items() if config.get(key)}
-    options |= {"fetch_size": FETCH_SIZE, "async_capable": "true"}
+    options: dict[str, object] = {**server_options(alias), "fetch_size": FETCH_SIZE, "async_capable": "true"}
     options |= {"updatable": "false", "truncatable": "false"}  # it reads
     cursor.execute(f"CREATE SERVER {server} FOREIGN DATA WRAPPER postgres_fdw {_options(options)}")
     cursor.execute(f"COMMENT ON SERVER {server} IS '{MARK}'")

@@ -18,6 +18,7 @@ from shardkit.orm import coordinator, gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
 from shardkit.orm.explaining import explained
+from shardkit.orm.parts import are_alike
 from shardkit.orm.planning import plan_of, refuse, select_of
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
 from shardkit.routing import shapes
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 class SelectPlanner:
     """Run a SELECT by its plan (a mixin over the vendor's `SQLCompiler`)."""
+
+    #: The statement, when planning had to look at its text.
+    _compiled: tuple[str, Any] | None = None
 
     if TYPE_CHECKING:
         query: Any
@@ -62,7 +66,7 @@ class SelectPlanner:
                 case Single(alias):
                     tag(self.using, alias)
                     join(alias)
-                    self.connection = connections[alias]
+                    self._go_to(connections[alias])
                     return self.execute_unplanned(*how)
                 case Merge() | Gather() | Refuse():
                     return self._on_several(plan, *how)
@@ -89,15 +93,21 @@ class SelectPlanner:
         query = self.query
         if not shapes.may_name_shard(query) or query.select_for_update or query.explain_info:
             return plan_of(self)
-        sql, params = compiled = self.as_sql()
+        sql, params = self._compiled = self.as_sql()
         alias = shapes.recall(sql, params)
         if alias is not None:
-            self.as_sql = lambda: compiled
             return at_a_glance(alias, Kind.SHARDED)
         plan = plan_of(self)
         if isinstance(plan, Single):
             shapes.learn(sql, params, lambda: select_of(self), self.connection)
         return plan
+
+    def _go_to(self, connection: Any) -> None:
+        """Run the statement on *connection*, and compile it once where that gives the same text."""
+        compiled = self._compiled
+        if compiled is not None and are_alike(self.connection, connection):
+            self.as_sql = lambda: compiled
+        self.connection = connection
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         spend(plan, self.query.model, "select")

@@ -18,9 +18,10 @@ from shardkit.orm.gather_push import levels_of, occurrences_in
 from shardkit.orm.gather_semi import narrow
 from shardkit.orm.gather_sources import sources
 from shardkit.orm.gather_tables import Statement, column_of, fields_of, require_shadowable
+from shardkit.orm.parts import describe_as
 from shardkit.orm.planning import refuse, select_of
+from shardkit.orm.reaching import reach
 from shardkit.routing.plan import Gather
-from shardkit.routing.transactions import join
 from shardkit.shadows import Budget, Shadow, shadowed
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
     if is_guess and (result_type != MULTI or sum(map(len, result)) < query.high_mark - query.low_mark):
         shadows, _ = shadows_for(original, plan, may_guess=False)
         result = _run(original, shadows, result_type, chunk_size)
-    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-        setattr(compiler, name, getattr(original, name, None))
+    describe_as(compiler, original)
     tag(compiler.using, None)
     return result
 
@@ -58,7 +58,7 @@ def original_of(compiler: Any) -> Any:
 
 def _run(original: Any, shadows: Sequence[Shadow], *how: Any) -> Any:
     for alias in dict.fromkeys(source.alias for shadow in shadows for source in shadow.sources):
-        join(alias)
+        reach(alias)
     result_type, chunk_size = how
     with shadowed(original.connection, shadows, Budget.from_settings()) as found:
         original.shadows = found

@@ -10,8 +10,8 @@ from django.db import connections
 from shardkit.errors import ShardKeyUnhashable
 from shardkit.fanout import Job, run
 from shardkit.orm.gather_sources import sources
+from shardkit.orm.reaching import reach
 from shardkit.routing.registry import placement_of_table
-from shardkit.routing.transactions import join
 from shardkit.vendors.base import kind_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def keys_of(wanted: Occurrence, field: Any, *, order: Sequence[Any] = (), limit:
     with ExitStack() as stack:
         jobs = []
         for source in sources(placement, [str(field.column)], [wanted], distinct=is_distinct, order=order, limit=most):
-            join(source.alias)
+            reach(source.alias)
             cursor = stack.enter_context(connections[source.alias].cursor())
             jobs.append(Job(source.alias, cursor, source.sql, source.params))
         run(jobs)

@@ -14,6 +14,7 @@ from shardkit.orm.adding import add_up, adds_up
 from shardkit.orm.aliases import tag
 from shardkit.orm.finishing import Finished, finished, is_around_groups
 from shardkit.orm.grouping import NotInParts
+from shardkit.orm.parts import describe_as
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed
 
@@ -47,6 +48,5 @@ def _rows(compiler: Any, statement: Finished) -> list[Any]:
     ):
         shadows.execute(cursor, statement.sql, statement.params)
         rows = cursor.fetchall()
-    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-        setattr(compiler, name, getattr(statement.compiler, name, None))
+    describe_as(compiler, statement.compiler)
     return [row[: compiler.col_count] for row in rows]

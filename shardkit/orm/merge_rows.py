@@ -19,12 +19,12 @@ from shardkit.merge.terms import Term, positions_in_order
 from shardkit.orm import gather
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, SINGLE
 from shardkit.orm.aliases import tag
-from shardkit.orm.parts import Twin, are_alike, close, open_parts
+from shardkit.orm.parts import Twin, are_alike, close, describe_as, open_parts
 from shardkit.orm.planning import refuse
+from shardkit.orm.reaching import reach
 from shardkit.orm.sort_columns import sort_terms, sorting
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Merge
-from shardkit.routing.transactions import join
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -65,12 +65,11 @@ class _Rows:
             one_by_one=self.query.select_for_update,
         )
         shape = self.parts[0].compiler
-        for name in ("select", "klass_info", "annotation_col_map", "col_count"):
-            setattr(compiler, name, getattr(shape, name, None))
+        describe_as(compiler, shape)
         self.width = getattr(shape, "width", None)
         try:
             self.terms: list[Term] = list(sort_terms(shape, self.parts[0].types())) if len(self.parts) > 1 else []
-        except BaseException:
+        except BaseException:  # whatever went wrong is raised; open cursors would keep their connections busy
             close(self.parts)
             raise
 
@@ -126,7 +125,7 @@ class _Rows:
         queries = Narrowing(self.query)
         shared: Any = None
         for alias in self.plan.aliases:
-            join(alias)  # before anything asks what its database can do: one that is down is named
+            reach(alias)  # before anything asks what its database can do: one that is down is named
             connection = connections[alias]
             if shared is not None and not queries.shares and are_alike(connection, shared.connection):
                 yield alias, Twin(shared, connection)

@@ -13,7 +13,7 @@ from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import ColPairs, Value
 
 from shardkit.orm.grouping import Narrowed, NotInParts, Reading, Text, Writing, compiler_class, text_of, untouched
-from shardkit.routing.transactions import join
+from shardkit.orm.reaching import reach
 from shardkit.shadows import Column, Shadow, Source
 from shardkit.vendors.aggregates.base import Described, Split
 from shardkit.vendors.aggregates.registry import aggregates_of
@@ -94,7 +94,7 @@ class Partials:
 
     def _source(self, alias: Alias, *, elide_empty: bool) -> Source:
         """Return the statement of the shard *alias*."""
-        join(alias)
+        reach(alias)
         self.aggregates.prepare(connections[alias])
         writer = self._writer(alias, self._narrowed.on(alias), elide_empty=elide_empty)
         pieces = self.pieces
@@ -202,7 +202,7 @@ class Partials:
             return []
         if around is None:
             return self.aggregates.described(expressions, None)
-        join(self.aliases[0])
+        reach(self.aliases[0])
         writer = self._writer(self.aliases[0], self.query, elide_empty=False)
         sql, params = writer.no_rows_of([(f"c{nth}", expression) for nth, expression in enumerate(expressions)])
         statement = f"{around[0]}{sql}{around[1]}"

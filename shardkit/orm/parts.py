@@ -14,7 +14,7 @@ from django.core.exceptions import EmptyResultSet
 
 from shardkit.fanout import Job, run
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE
-from shardkit.routing.transactions import join
+from shardkit.orm.reaching import reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -103,7 +103,7 @@ def open_parts(
     jobs: list[Job] = []
     try:
         for alias, compiler in compilers:
-            join(alias)
+            reach(alias)
             try:
                 sql, params = compiler.as_sql()
             except EmptyResultSet:
@@ -114,12 +114,18 @@ def open_parts(
             jobs.append(Job(alias, cursor, sql, params))
         for together in [[job] for job in jobs] if one_by_one else [jobs]:
             run(together)
-    except BaseException:
+    except BaseException:  # whatever went wrong is raised; open cursors would keep their connections busy
         close(parts)
         raise
     if not parts:
         raise EmptyResultSet
     return parts
+
+
+def describe_as(compiler: Any, found: Any) -> None:
+    """Let *compiler* describe the rows of its statement as *found* does, the compiler whose statement made them."""
+    for name in ("select", "klass_info", "annotation_col_map", "col_count"):
+        setattr(compiler, name, getattr(found, name, None))
 
 
 def close(parts: Iterable[Part]) -> None:

@@ -267,7 +267,7 @@ class JoinedTransactions(_Wrapper):
             self._take_hooks(alias)
             try:
                 block.__exit__(None, None, None)
-            except BaseException as error:
+            except BaseException as error:  # Ctrl-C too: the blocks that are left must not stay open
                 self._abandon(blocks[position + 1 :])
                 if not committed or not isinstance(error, Error):
                     raise

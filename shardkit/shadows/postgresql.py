@@ -133,7 +133,7 @@ class PostgreSQLTransport(Transport):
         self._tell(f"SAVEPOINT {_SAVEPOINT}")
         try:
             yield
-        except BaseException:
+        except BaseException:  # whatever goes wrong is raised, and the caller's transaction goes on from the savepoint
             with suppress(Error):
                 self._tell(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
                 self._tell(f"RELEASE SAVEPOINT {_SAVEPOINT}")

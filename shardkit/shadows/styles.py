@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from shardkit.errors import TextStyleDiffers
+from shardkit.errors import DatabasesDiffer
 
 STYLES: Final = ("DateStyle", "IntervalStyle")
 
@@ -23,18 +23,18 @@ _exact: Final[WeakSet[Any]] = WeakSet()
 
 
 def require_same_styles(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> None:
-    """Raise `TextStyleDiffers` where text that *source* writes could mean something else to *target*."""
+    """Raise `DatabasesDiffer` where text that *source* writes could mean something else to *target*."""
     target.ensure_connection()
     writer, reader = source.connection, target.connection
     for setting in STYLES:
         written, read = _style(writer, setting), _style(reader, setting)
         if written != read:
-            raise TextStyleDiffers(source.alias, setting, written, read)
+            raise DatabasesDiffer(source.alias, setting, written, read)
     if writer not in _exact:
         with source.wrap_database_errors:
             (digits,) = writer.execute(_DIGITS_SQL).fetchone()
         if digits < 1:
-            raise TextStyleDiffers(source.alias, "extra_float_digits", str(digits), "1")
+            raise DatabasesDiffer(source.alias, "extra_float_digits", str(digits), "1")
         _exact.add(writer)
 
 

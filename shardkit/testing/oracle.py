@@ -90,7 +90,7 @@ class Comparison:
             result = self._alone(execute)
         except ShardkitError:
             raise  # refused by name
-        except Exception as error:
+        except Exception as error:  # of any class: one database has to raise the same
             self._require_same_error(query, compiler, result_type, error)
             raise
         if result_type == SINGLE:
@@ -118,7 +118,7 @@ class Comparison:
         shards = _converted(compiler, rows)
         try:
             plain = self._plain(query, compiler, result_type)
-        except Exception as error:
+        except Exception as error:  # of any class: the shards answered and one database does not
             raise self._different(query, plan, f"{len(shards)} rows", repr(error)) from error
         self.compared += 1
         ways = ways_to_compare(query, self.tolerance)

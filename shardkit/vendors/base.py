@@ -93,6 +93,9 @@ class Vendor(ABC):
     updates_return_rows: ClassVar[bool]
     """Whether UPDATE has RETURNING."""
 
+    text_order_sql: ClassVar[str | None]
+    """A query for the order and equality of texts that no column or expression says; None where it is always one."""
+
     sorted_characters: ClassVar[int | None] = None
     """How many characters of a text are sure to count when rows are sorted; None is all of them."""
 

@@ -31,6 +31,7 @@ class MySQL(Vendor):
     defers_constraints: ClassVar[bool] = False
     locks_rows: ClassVar[bool] = True
     assigns_at_once: ClassVar[bool] = False
+    text_order_sql: ClassVar[str] = "SELECT @@collation_database"
     updates_return_rows: ClassVar[bool] = False
     # max_sort_length is 1024 bytes, and a character may weigh several.
     sorted_characters: ClassVar[int | None] = 128

@@ -12,6 +12,13 @@ from shardkit.vendors.base import Kind, Session, Vendor
 _UUID_HEX_SQL = "replace(({column})::text, '-', '')"
 _DATETIME_SQL = """to_char(({column}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')"""
 
+# As JSON, since the columns of the provider, the locale and its version came with PostgreSQL 15 and were renamed in 17.
+_TEXT_ORDER_SQL = """
+SELECT concat_ws(' ', datcollate, datctype, found ->> 'datlocprovider',
+                 coalesce(found ->> 'datlocale', found ->> 'daticulocale'), found ->> 'datcollversion')
+FROM (SELECT d.*, to_jsonb(d) AS found FROM pg_database d WHERE datname = current_database()) AS named
+"""
+
 #: PQTRANS_INERROR, as libpq and both drivers number it.
 _IN_ERROR = 3
 
@@ -23,6 +30,7 @@ class PostgreSQL(Vendor):
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = True
     assigns_at_once: ClassVar[bool] = True
+    text_order_sql: ClassVar[str] = _TEXT_ORDER_SQL
     updates_return_rows: ClassVar[bool] = True
     runs_elsewhere: ClassVar[bool] = True
     texts: ClassVar[Mapping[Kind, str]] = {

@@ -38,6 +38,7 @@ class SQLite(Vendor):
     defers_constraints: ClassVar[bool] = True
     locks_rows: ClassVar[bool] = False
     assigns_at_once: ClassVar[bool] = True
+    text_order_sql: ClassVar[None] = None
     updates_return_rows: ClassVar[bool] = True
     runs_elsewhere: ClassVar[bool] = False
     texts: ClassVar[Mapping[Kind, str]] = {

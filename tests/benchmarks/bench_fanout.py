@@ -73,7 +73,7 @@ def threads() -> Iterator[None]:
 def test_statements_that_wait(cluster: Cluster, report: Report) -> None:
     sql = SLEEPING.get(connections[ORACLE].vendor)
     if sql is None:
-        pytest.skip("SQLite waits for nobody")
+        pytest.skip("SQLite runs in this process: it has no statement that waits while others run")
     ways: dict[str, tuple[Side, Goal | None]] = {
         "at once": (Side(partial(cluster.at_once, sql)), GOAL),
         "at once, by threads": (Side(partial(cluster.at_once, sql), threads), GOAL),

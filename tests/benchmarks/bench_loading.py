@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from django.db import connections
 
-from testapp.flights.dataset.files import TABLES, YEAR, Row, SourceError, installed_folder
+from testapp.flights.dataset.files import TABLES, YEAR, Row, installed_folder
 from testapp.flights.dataset.loading import BATCH_SIZE, batches, load_table
 from testapp.flights.models import Airline, Airport
 from tests.benchmarks.files import PYTHON, ROOT, environment, on_files
@@ -38,10 +38,7 @@ MEGABYTE: Final = 1e6
 
 @pytest.fixture
 def folder() -> Path:
-    try:
-        return installed_folder()
-    except SourceError as error:
-        pytest.skip(str(error))
+    return installed_folder()
 
 
 @pytest.fixture

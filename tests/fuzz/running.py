@@ -68,7 +68,7 @@ class Run:
                 question = self.question(data, number)
                 try:
                     verdict = judge(question.code)
-                except Exception as error:  # a connection is left unusable
+                except Exception as error:  # raised again: nothing more can be asked, and this says at which question
                     error.add_note(f"at number {number} of seed {self.seed}: {question}")
                     raise
                 self.tally.note(question, verdict)

@@ -15,7 +15,9 @@ from django.db.models.functions import RowNumber
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
+from shardkit.errors import CoordinatorOutOfDate
 from shardkit.management.coordinating import MARK
+from shardkit.orm.coordinator import _checked
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.oracle import ORACLE
@@ -103,6 +105,9 @@ def test_in_a_transaction_rows_are_gathered_because_only_we_see_them(coordinator
 
     assert found == bool(shop.orders[0].shipments.all())
     assert coordinator not in dict(seen)
+    with transaction.atomic(using=str(shop.orders[0].shard)), queries_by_database() as seen:
+        list(QUESTIONS["a join across shards"]())
+    assert coordinator not in dict(seen)
 
 
 def test_setting_it_up_again_makes_its_tables_anew_and_touches_no_others(coordinator: str) -> None:
@@ -118,6 +123,12 @@ def test_setting_it_up_again_makes_its_tables_anew_and_touches_no_others(coordin
 
     assert "coordinator reads" in out.getvalue()
     same(QUESTIONS["a join across shards"])
+    for statement in ("UPDATE shardkit_coordinator SET fingerprint = ''", "DROP TABLE shardkit_coordinator"):
+        _checked.clear()
+        with connections[coordinator].cursor() as cursor:
+            cursor.execute(statement)
+        with pytest.raises(CoordinatorOutOfDate, match=coordinator):
+            list(QUESTIONS["a join across shards"]())
     with connections[coordinator].cursor() as cursor:
         cursor.execute("SELECT count(*) FROM mine")
         cursor.execute("DROP TABLE mine")

@@ -32,7 +32,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Lag, Rank, RowNumber, TruncDate, Upper
 from django.db.models.query import QuerySet
 
-from tests.fix_shop import Shop, outcome, same
+from tests.fix_shop import Shop, cases, outcome, same
 from tests.oracle import on_plain_database
 from tests.shop.models import (
     Answer,
@@ -57,10 +57,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def answered(make: Callable[[], Any]) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q, Subqu
 from django.db.models.functions import Concat, Now, RowNumber
 
 from shardkit.errors import CrossShardQuery
-from tests.fix_shop import Shop, copy_to_oracle, same
+from tests.fix_shop import Shop, cases, copy_to_oracle, same
 from tests.shop.models import (
     Country,
     Customer,
@@ -33,10 +33,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 # Multi-table inheritance and proxies.

@@ -14,16 +14,12 @@ from django.test import override_settings
 from django.utils import timezone
 
 from shardkit.errors import GatherLimitExceeded
-from tests.fix_shop import Shop, outcome, same
+from tests.fix_shop import Shop, cases, outcome, same
 from tests.shop.models import Country, Customer, Gadget, Label, Line, Order, Parcel, Reading, Room
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[[Shop], Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def finished_over_parts(make: Callable[[], Any]) -> Any:

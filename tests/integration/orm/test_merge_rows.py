@@ -20,16 +20,12 @@ from shardkit.merge.sqlite import SQLiteOrdering
 from shardkit.orm import merge_rows
 from shardkit.orm.parts import Part
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import Shop, outcome, pks, same
+from tests.fix_shop import Shop, cases, outcome, pks, same
 from tests.shop.models import Answer, Country, Customer, Document, Gadget, Line, Order, Product, Tagged, Ticket
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def refreshed(row: Order) -> Order:

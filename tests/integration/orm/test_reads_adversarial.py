@@ -30,7 +30,7 @@ from django.db.models import (
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Coalesce, Lower, RowNumber, Upper
 
-from tests.fix_shop import Shop, outcome, same
+from tests.fix_shop import Shop, cases, outcome, same
 from tests.oracle import on_plain_database
 from tests.shop.models import (
     Answer,
@@ -53,10 +53,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def same_unless_impossible(make: Callable[[], Any]) -> None:

@@ -15,16 +15,12 @@ from django.db.models import Prefetch, QuerySet, Sum, aprefetch_related_objects
 
 from shardkit.errors import CrossShardQuery, ShardUnavailable
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import Shop, pks, same
+from tests.fix_shop import Shop, cases, pks, same
 from tests.shop.models import Answer, Country, Customer, Gadget, Invoice, Order, Product
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Awaitable[Any]]
-
-
-def cases(**found: Callable[..., Any]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def awaited(case: Case_, *args: Any) -> Any:

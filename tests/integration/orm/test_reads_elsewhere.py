@@ -15,16 +15,12 @@ from django.db.models.query import QuerySet
 
 from shardkit.errors import CrossDatabaseQuery, CrossShardQuery, MixedDatabases, WrongShard
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import Shop, refused, same
+from tests.fix_shop import Shop, cases, refused, same
 from tests.shop.models import Country, Customer, Invoice, InvoiceLine, Label, Order, Product, Shipment
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 @cases(

@@ -31,7 +31,7 @@ from django.db.models import (
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Collate, Lower, Random, RowNumber, TruncMonth
 
-from tests.fix_shop import Shop, same
+from tests.fix_shop import Shop, cases, same
 from tests.shop.models import (
     Answer,
     Booth,
@@ -54,10 +54,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 @cases(

@@ -12,7 +12,7 @@ from django.db.models import Prefetch, prefetch_related_objects
 from django.db.models.query import QuerySet
 
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import Shop, pks, same
+from tests.fix_shop import Shop, cases, pks, same
 from tests.shop.models import (
     Answer,
     Country,
@@ -33,10 +33,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 Case_ = Callable[..., Any]
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 def with_orders(shop: Shop) -> Any:

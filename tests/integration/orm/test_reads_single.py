@@ -13,7 +13,7 @@ from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q,
 from django.db.models.functions import Lower, RowNumber
 from django.db.models.query import QuerySet
 
-from tests.fix_shop import Shop, same
+from tests.fix_shop import Shop, cases, same
 from tests.shop.models import (
     Answer,
     Country,
@@ -43,11 +43,6 @@ def key(shop: Shop) -> Any:
 
 def other_on_the_same_shard(shop: Shop) -> Any:
     return shop.customer_on(2, 2).pk
-
-
-def cases(**found: Case_) -> pytest.MarkDecorator:
-    """Parametrize a test with *found*, each by its name."""
-    return pytest.mark.parametrize("case", list(found.values()), ids=list(found))
 
 
 @cases(

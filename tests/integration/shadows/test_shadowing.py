@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.test.utils import CaptureQueriesContext
 
-from shardkit.errors import GatherLimitExceeded, TextStyleDiffers
+from shardkit.errors import DatabasesDiffer, GatherLimitExceeded
 from shardkit.shadows import Budget, Column, Shadow, Source, shadowed, sqlite, styles
 from shardkit.shadows.statement import Way
 from shardkit.topology.names import Alias
@@ -419,7 +419,7 @@ def test_databases_that_write_values_differently_are_refused(setting: str, value
         cursor.execute(f"SET LOCAL {setting} = '{value}'")
 
     with (
-        pytest.raises(TextStyleDiffers, match=f"'shard_0' writes values with {setting} = '{value}'"),
+        pytest.raises(DatabasesDiffer, match=f"'shard_0' has {setting} = '{value}'"),
         gathered(numbers()),
     ):
         pass

@@ -1,0 +1,53 @@
+"""May this database answer together with the others?
+
+Rows of several databases become one answer only where all of them understand a value in the same way: as the same
+moment, and in the same place among other texts. What decides that is fixed for a database, so each is asked once.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import connections
+
+from shardkit import conf
+from shardkit.errors import DatabasesDiffer
+from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL, Alias
+from shardkit.vendors.registry import vendor_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+#: The databases that were found to be like the logical one.
+_alike: Final[set[Alias]] = set()
+conf.settings_reset.append(_alike.clear)
+
+
+def reach(alias: Alias) -> None:
+    """Take *alias* into the transaction for a statement over several databases, or raise `DatabasesDiffer`."""
+    join(alias)
+    if alias in _alike:
+        return
+    wanted, found = _traits(connections[LOGICAL]), _traits(connections[alias])
+    for trait, value in found.items():
+        if value != wanted[trait]:
+            raise DatabasesDiffer(alias, trait, value, wanted[trait])
+    _alike.add(alias)
+
+
+def _traits(connection: BaseDatabaseWrapper) -> dict[str, str]:
+    """Say in which zone local times are, and how texts compare where nothing else is said."""
+    sql = vendor_of(connection).text_order_sql
+    order = "" if sql is None else asked(connection, sql)
+    return {"TIME_ZONE": str(connection.timezone_name), "default collation": order}
+
+
+def asked(connection: BaseDatabaseWrapper, sql: str) -> str:
+    """Return the one value that the database answers; the driver asks, since nobody counts or logs this statement."""
+    connection.ensure_connection()
+    driver: Any = connection.connection
+    with connection.wrap_database_errors, closing(driver.cursor()) as cursor:
+        cursor.execute(sql)
+        return str(cursor.fetchone()[0])
