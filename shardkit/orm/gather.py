@@ -36,17 +36,27 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
     All rows of the answer are read before the gathered ones are given up.
     """
     del chunked_fetch
-    query = compiler.query
-    _require_readable(query, plan)
+    _require_readable(compiler.query, plan)
     original = original_of(compiler)
-    shadows, is_guess = shadows_for(original, plan)
-    result = _run(original, shadows, result_type, chunk_size)
-    if is_guess and (result_type != MULTI or sum(map(len, result)) < query.high_mark - query.low_mark):
-        shadows, _ = shadows_for(original, plan, may_guess=False)
+    shadows, expected = shadows_for(original, plan, may_guess=result_type == MULTI)
+    result = None if expected is None else _guessed(original, shadows, expected, chunk_size)
+    if result is None:
+        if expected is not None:
+            shadows, _ = shadows_for(original, plan, may_guess=False)
         result = _run(original, shadows, result_type, chunk_size)
     describe_as(compiler, original)
     tag(compiler.using, None)
     return result
+
+
+def _guessed(original: Any, shadows: Sequence[Shadow], expected: int, chunk_size: int) -> Any:
+    """Answer over *shadows* that may lack rows; None unless the *expected* number of rows says that they lack none."""
+    limited = original.query
+    original.query = limited.clone()
+    original.query.clear_limits()
+    rows = [row for chunk in _run(original, shadows, MULTI, chunk_size) for row in chunk]
+    original.query = limited
+    return [rows[limited.low_mark : limited.high_mark]] if len(rows) == expected else None
 
 
 def original_of(compiler: Any) -> Any:
@@ -66,19 +76,19 @@ def _run(original: Any, shadows: Sequence[Shadow], *how: Any) -> Any:
             return original.execute_sql(result_type, chunk_size=chunk_size)
 
 
-def shadows_for(original: Any, plan: Gather, *, may_guess: bool = True) -> tuple[list[Shadow], bool]:
-    """Return the shadows that the statement of *original* needs, and whether that is a guess.
+def shadows_for(original: Any, plan: Gather, *, may_guess: bool = True) -> tuple[list[Shadow], int | None]:
+    """Return the shadows that the statement of *original* needs.
 
-    It is one if they may lack rows, which is so when the statement then finds fewer rows than it wants.
+    If they may lack rows, return also how many rows the statement finds without its limits when they do not; else None.
     """
     original.shadows = None
     statement = _statement(original)
     placements = statement.sharded()
     for placement in placements:
         require_shadowable(placement, statement.connection, plan.why)
-    is_guess = may_guess and keep_first(statement.occurrences, statement.select, statement.connection)
+    expected = keep_first(statement.occurrences, statement.select, statement.connection, may_guess=may_guess)
     narrow(statement.occurrences, statement.connection)
-    return [_shadow(statement, placement) for placement in placements], is_guess
+    return [_shadow(statement, placement) for placement in placements], expected
 
 
 def _shadow(statement: Statement, placement: ModelPlacement) -> Shadow:

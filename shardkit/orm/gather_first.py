@@ -3,8 +3,9 @@
 The first rows of one table are among the first rows of every shard, however many rows of other tables are joined to
 each. Their primary keys are asked for, and then no other rows of that table travel.
 
-A row to which nothing is joined by an inner join is dropped, and makes room for one that was not asked for. That is
-rare where the join follows a foreign key, so it is found out afterwards.
+A row to which nothing is joined by an inner join is dropped, and makes room for one that was not asked for: the next
+of its own shard, which may come before any row that was. That is rare where the join follows a foreign key, so it is
+found out afterwards: each row that was asked for gives one row then, or it was dropped.
 """
 
 from __future__ import annotations
@@ -31,22 +32,24 @@ if TYPE_CHECKING:
     from shardkit.routing.expressions import Select
 
 
-def keep_first(occurrences: Sequence[Occurrence], statement: Select, connection: Any) -> bool:
+def keep_first(occurrences: Sequence[Occurrence], statement: Select, connection: Any, *, may_guess: bool) -> int | None:
     """Add to the conditions of *occurrences* which rows come first, where their level wants no others.
 
-    Say whether that is a guess, which is right if the *statement* then finds as many rows as it wants.
+    If that is a guess, return how many rows the *statement* finds without its limits when it is right; else None.
     """
-    is_guess = False
+    expected: int | None = None
     for one in occurrences:
         query: Any = one.level.query
         if one.level.outer is not None or query.base_table != one.alias or not _is_of_first(query, one):
             continue
         is_sure = _keeps_all(query)
-        keys = _first_keys(one, connection) if is_sure or one.level.select is statement else None
+        if not is_sure and not (may_guess and one.level.select is statement and _finds_one_each(query)):
+            continue
+        keys = _first_keys(one, connection)
         if keys is not None:
             one.conditions.append(In(Col(one.alias, query.get_meta().pk), keys))
-            is_guess |= not is_sure and len(keys) >= query.high_mark
-    return is_guess
+            expected = expected if is_sure else len(keys)
+    return expected
 
 
 def _first_keys(one: Occurrence, connection: Any) -> list[Any] | None:
@@ -73,8 +76,18 @@ def _is_of_first(query: Any, one: Occurrence) -> bool:
 
 def _keeps_all(query: Any) -> bool:
     """Say whether no join of *query* drops a row."""
+    return all(table.join_type == LOUTER for table in _joins(query))
+
+
+def _finds_one_each(query: Any) -> bool:
+    """Say whether each join of *query* finds one row at most."""
+    followed = [table.join_field for table in _joins(query)]
+    return all(getattr(field, "many_to_one", False) or getattr(field, "one_to_one", False) for field in followed)
+
+
+def _joins(query: Any) -> list[Any]:
     joined = [table for alias, table in query.alias_map.items() if query.alias_refcount.get(alias)]
-    return all(table.join_type == LOUTER for table in joined if isinstance(table, Join))
+    return [table for table in joined if isinstance(table, Join)]
 
 
 def _names_rows(one: Occurrence, pk: Any) -> bool:

@@ -15,6 +15,7 @@ from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmuta
 from shardkit.orm import gather_keys
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
+from tests.oracle import on_plain_database
 from tests.shop.models import Customer, Gadget, Label, Order, Product, Shipment
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -266,3 +267,22 @@ def test_one_shard_down_is_named(shop: Shop) -> None:
         list(Shipment.objects.filter(order__status="new"))
 
     same(lambda: Shipment.objects.filter(order__status="new"))
+
+
+@pytest.mark.parametrize("limits", [slice(1), slice(2), slice(1, 3)], ids=str)
+def test_first_rows_that_nothing_is_joined_to_make_room_for_rows_of_their_own_shard(shop: Shop, limits: slice) -> None:
+    """An order that is gone leaves its shipments behind, since no database can hold a key of another one."""
+    ours = [one for one in shop.shipments if one.shard == shop.shipments[0].shard]
+    others = [one for one in shop.shipments if one.shard != ours[0].shard]
+
+    def spoil() -> None:
+        Shipment.objects.filter(pk__in=[one.pk for one in others]).update(cost=9)
+        Shipment.objects.filter(pk__in=[one.pk for one in ours]).update(cost=2)
+        Shipment.objects.filter(pk=ours[0].pk).update(cost=1, order_id=4096 * 999)
+
+    spoil()
+    with on_plain_database():
+        spoil()
+
+    assert len(ours) > 1
+    same(lambda: [row.cost for row in Shipment.objects.select_related("order").order_by("cost")[limits]])
