@@ -81,6 +81,8 @@ POOLS: Final[Mapping[str, Sequence[Any]]] = {
     "bytes": (b"", b"\x00", b"a", b"A", b"\xff\x00", b"abc"),
     "json": ({}, [], {"a": 1}, {"a": "x", "b": [1, 2]}, {"a": None}, {"b": 1, "a": 1}, 1, 1.5, "s", True, [1, "a"]),
 }
+#: A primary key that no row has.
+GONE: Final = 4096 * 10**9
 #: How many rows a table has, in data sets of different kinds.
 SIZES: Final[Mapping[str, tuple[int, int]]] = {"ordinary": (8, 22), "few": (0, 4), "crowded": (18, 40)}
 
@@ -167,6 +169,8 @@ class _Filling:
         self.data, self.model, self.chance = data, model, chance
         self.placement = placement_of(model)
         self.nulls = chance.choice((0.0, 0.15, 0.15, 0.5))
+        #: How many foreign keys without a constraint name a row that is gone.
+        self.lost = chance.choice((0.0, 0.0, 0.1, 0.4))
         #: Few values of each column, so that they repeat.
         self.pools = {column.name: self._pool(column) for column in shape_of(model, data.world.members).columns}
 
@@ -235,11 +239,23 @@ class _Filling:
         if field.null and (self.chance.random() < self.nulls or others == []):
             return None
         if others is not None:
-            return self.chance.choice(others).pk if others else _MISSING
+            return self._reference(field, others)
         if field.unique:
             return _unique(column, number)
         pool = self.pools[column.name]
         return self.chance.choice(pool) if pool else ""
+
+    def _reference(self, field: Any, others: list[Any]) -> Any:
+        if others and self._may_be_lost(field) and self.chance.random() < self.lost:
+            return GONE
+        return self.chance.choice(others).pk if others else _MISSING
+
+    def _may_be_lost(self, field: Any) -> bool:
+        """Say whether a row may refer by *field* to one that is gone: nothing forbids it, no shard follows of it."""
+        locates = any(
+            field.attname in locator.attnames for locator in (self.placement.key, *self.placement.locators) if locator
+        )
+        return not field.db_constraint and not locates and isinstance(field.target_field, models.IntegerField)
 
     def _give_key(self, row: Any, number: int) -> None:
         pk: Any = self.model._meta.pk
