@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from shardkit.errors import CursorInvalid
-from shardkit.orm.cursors import CursorPage, page_of
+from shardkit.orm.paging.cursors import CursorPage, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

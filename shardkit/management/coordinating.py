@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from django.db import connections, transaction
 
 from shardkit import conf
-from shardkit.orm.coordinator import RECORD, fingerprint, server_options, tables_to_read
+from shardkit.orm.gathering.coordinator import RECORD, fingerprint, server_options, tables_to_read
 from shardkit.topology.names import LOGICAL, Alias
 
 #: What we make carries this comment, and only what carries it is ever dropped.

@@ -14,10 +14,12 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
 from shardkit.budgets import spend
-from shardkit.orm import coordinator, gather, merge_groups, merge_rows
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import tag
 from shardkit.orm.explaining import explained
+from shardkit.orm.gathering import coordinator, gather
+from shardkit.orm.merging import groups as merge_groups
+from shardkit.orm.merging import rows as merge_rows
 from shardkit.orm.parts import are_alike
 from shardkit.orm.planning import plan_of, refuse, select_of
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
-from shardkit.orm import gather
-from shardkit.orm.finishing import finished
-from shardkit.orm.grouping import NotInParts
+from shardkit.orm.gathering import gather
+from shardkit.orm.merging.finishing import finished
+from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.planning import refuse
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single

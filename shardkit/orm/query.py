@@ -15,9 +15,9 @@ from django.db import connections, models, transaction
 from shardkit import conf
 from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
-from shardkit.orm.cursors import CursorPage, page_of
 from shardkit.orm.explaining import in_words
 from shardkit.orm.numbering import homes_of_new
+from shardkit.orm.paging.cursors import CursorPage, page_of
 from shardkit.orm.placing import (
     BY_KEY,
     found_on,

@@ -15,7 +15,7 @@ from shardkit.budgets import spend
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
-from shardkit.orm.gathered_writes import asks_for_parents, write_gathered
+from shardkit.orm.gathering.writes import asks_for_parents, write_gathered
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable

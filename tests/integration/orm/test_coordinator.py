@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from shardkit.errors import CoordinatorOutOfDate
 from shardkit.management.coordinating import MARK
-from shardkit.orm.coordinator import _checked
+from shardkit.orm.gathering.coordinator import _checked
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.oracle import ORACLE

@@ -12,7 +12,7 @@ from django.db.models.functions import RowNumber
 from django.db.transaction import TransactionManagementError
 
 from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmutable
-from shardkit.orm import gather_keys
+from shardkit.orm.gathering import keys as gather_keys
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.oracle import on_plain_database

@@ -258,7 +258,7 @@ def test_aggregates_of_postgresql(shop: Shop, case: Case_) -> None:
 def test_a_table_with_a_schema_is_refused_by_name(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     quote = connection.ops.quote_name("")[0]
     assert shop.orders
-    from shardkit.orm import gather_tables
+    from shardkit.orm.gathering import tables as gather_tables
     from shardkit.routing.registry import placement_of
 
     monkeypatch.setattr(Shipment._meta, "db_table", f"{quote}other{quote}.{quote}shipment{quote}")

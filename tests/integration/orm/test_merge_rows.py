@@ -17,7 +17,7 @@ from django.db.models.functions import Cast, Concat, TruncDay
 from shardkit.errors import CrossShardQuery
 from shardkit.fanout import Job, run
 from shardkit.merge.sqlite import SQLiteOrdering
-from shardkit.orm import merge_rows
+from shardkit.orm.merging import rows as merge_rows
 from shardkit.orm.parts import Part
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, cases, outcome, pks, same

@@ -16,7 +16,7 @@ from django.db.models.functions import Length, Lower, Random, RowNumber, TruncDa
 from django.test import override_settings
 
 from shardkit.errors import CursorInvalid, OrderNotPageable
-from shardkit.orm.cursors import SALT, CursorPage, page_of
+from shardkit.orm.paging.cursors import SALT, CursorPage, page_of
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, pks, same
 from tests.shop.models import Answer, Customer, Document, Gadget, Line, Order, Profile, Reading, Room, Shipment

@@ -15,7 +15,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Lower
 
 from shardkit.errors import OrderNotPageable
-from shardkit.orm.cursors import page_of
+from shardkit.orm.paging.cursors import page_of
 from tests.fix_shop import copy_to_oracle, same
 from tests.nasty.models import Box, Thing
 

@@ -12,7 +12,16 @@ from django.db.models import Case, Count, When
 from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import ColPairs, Value
 
-from shardkit.orm.grouping import Narrowed, NotInParts, Reading, Text, Writing, compiler_class, text_of, untouched
+from shardkit.orm.merging.grouping import (
+    Narrowed,
+    NotInParts,
+    Reading,
+    Text,
+    Writing,
+    compiler_class,
+    text_of,
+    untouched,
+)
 from shardkit.orm.reaching import reach
 from shardkit.shadows import Column, Shadow, Source
 from shardkit.vendors.aggregates.base import Described, Split

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shardkit.orm import gather
 from shardkit.orm._django import SINGLE
-from shardkit.orm.adding import add_up, adds_up
 from shardkit.orm.aliases import tag
-from shardkit.orm.finishing import Finished, finished, is_around_groups
-from shardkit.orm.grouping import NotInParts
+from shardkit.orm.gathering import gather
+from shardkit.orm.merging.adding import add_up, adds_up
+from shardkit.orm.merging.finishing import Finished, finished, is_around_groups
+from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.parts import describe_as
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed

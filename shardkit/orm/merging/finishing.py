@@ -15,8 +15,8 @@ from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
-from shardkit.orm.grouping import NotInParts, Text, compiler_class, is_over_subquery, text_of, untouched
-from shardkit.orm.partials import RELATION, Partials, Piece
+from shardkit.orm.merging.grouping import NotInParts, Text, compiler_class, is_over_subquery, text_of, untouched
+from shardkit.orm.merging.partials import RELATION, Partials, Piece
 from shardkit.orm.planning import plan_of
 from shardkit.routing.plan import Merge, Recipe
 from shardkit.vendors.aggregates.base import MEAN, Split

@@ -15,15 +15,15 @@ from django.db.models.expressions import Col
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
-from shardkit.orm.gather_keys import key_kind
-from shardkit.orm.gather_push import conjuncts
+from shardkit.orm.gathering.keys import key_kind
+from shardkit.orm.gathering.push import conjuncts
 from shardkit.routing.graph import inner_joined
 from shardkit.routing.pins import is_exact, is_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
     from shardkit.routing.graph import Level
 
 

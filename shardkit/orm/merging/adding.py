@@ -15,7 +15,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db.models import Count, Max, Min, Sum
 from django.db.models.expressions import Col
 
-from shardkit.orm.grouping import Narrowed
+from shardkit.orm.merging.grouping import Narrowed
 from shardkit.orm.parts import describe_as, open_parts
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from django.db.models import Model
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 
 from shardkit.errors import CursorInvalid, OrderNotPageable
-from shardkit.orm.keysets import Keyset
+from shardkit.orm.paging.keysets import Keyset
 from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
-from shardkit.orm.gather_first import keep_first
-from shardkit.orm.gather_push import levels_of, occurrences_in
-from shardkit.orm.gather_semi import narrow
-from shardkit.orm.gather_sources import sources
-from shardkit.orm.gather_tables import Statement, column_of, fields_of, require_shadowable
+from shardkit.orm.gathering.first import keep_first
+from shardkit.orm.gathering.push import levels_of, occurrences_in
+from shardkit.orm.gathering.semi import narrow
+from shardkit.orm.gathering.sources import sources
+from shardkit.orm.gathering.tables import Statement, column_of, fields_of, require_shadowable
 from shardkit.orm.parts import describe_as
 from shardkit.orm.planning import refuse, select_of
 from shardkit.orm.reaching import reach

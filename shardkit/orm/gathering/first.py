@@ -18,8 +18,8 @@ from django.db.models.lookups import In
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import Join
 
-from shardkit.orm.gather_keys import MAX_KEYS, key_kind, keys_of
-from shardkit.orm.gather_push import concerns_only, conjuncts
+from shardkit.orm.gathering.keys import MAX_KEYS, key_kind, keys_of
+from shardkit.orm.gathering.push import concerns_only, conjuncts
 from shardkit.routing import owners
 from shardkit.routing.expressions import has_aggregate, has_window
 from shardkit.routing.pins import is_exact, is_in
@@ -28,7 +28,7 @@ from shardkit.routing.registry import Kind, placement_of_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
     from shardkit.routing.expressions import Select
 
 

@@ -12,14 +12,14 @@ from django.db.models.expressions import Col
 from django.db.models.lookups import In, IsNull
 from django.db.models.sql.where import OR, WhereNode
 
-from shardkit.orm.gather_edges import Edge, edges_between
-from shardkit.orm.gather_keys import keys_of
+from shardkit.orm.gathering.edges import Edge, edges_between
+from shardkit.orm.gathering.keys import keys_of
 from shardkit.routing.registry import Kind, placement_of_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
 
 
 def narrow(occurrences: Sequence[Occurrence], connection: Any) -> None:

@@ -16,13 +16,13 @@ from django.db import connections
 from shardkit.merge.blocks import Batch, between, concatenated, merged
 from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.terms import Term, positions_in_order
-from shardkit.orm import gather
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, SINGLE
 from shardkit.orm.aliases import tag
+from shardkit.orm.gathering import gather
+from shardkit.orm.merging.sort_columns import sort_terms, sorting
 from shardkit.orm.parts import Twin, are_alike, close, describe_as, open_parts
 from shardkit.orm.planning import refuse
 from shardkit.orm.reaching import reach
-from shardkit.orm.sort_columns import sort_terms, sorting
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Merge
 

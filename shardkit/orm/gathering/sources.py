@@ -9,7 +9,7 @@ from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models.sql.where import AND
 
 from shardkit.orm._django import Query
-from shardkit.orm.gather_push import pin_of, where_of
+from shardkit.orm.gathering.push import pin_of, where_of
 from shardkit.routing import owners
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.pins import pins
@@ -20,7 +20,7 @@ from shardkit.topology.names import LOGICAL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
     from shardkit.routing.registry import ModelPlacement
     from shardkit.topology.names import Alias
 

@@ -17,7 +17,7 @@ from shardkit.merge.errors import OrderUnknown
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 from shardkit.merge.registry import ordering_of
 from shardkit.merge.terms import Term
-from shardkit.orm.sort_kinds import kind_of_sort
+from shardkit.orm.merging.sort_kinds import kind_of_sort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from django.db import connections
 
 from shardkit.errors import ShardKeyUnhashable
 from shardkit.fanout import Job, run
-from shardkit.orm.gather_sources import sources
+from shardkit.orm.gathering.sources import sources
 from shardkit.orm.reaching import reach
 from shardkit.routing.registry import placement_of_table
 from shardkit.vendors.base import kind_of
@@ -17,7 +17,7 @@ from shardkit.vendors.base import kind_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
 
 #: How many keys are sent to the shards at most.
 MAX_KEYS: Final = 1000

@@ -24,7 +24,7 @@ from shardkit.shadows import Column
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from shardkit.orm.gather_push import Occurrence
+    from shardkit.orm.gathering.push import Occurrence
     from shardkit.routing.expressions import Select
     from shardkit.routing.registry import ModelPlacement
 
