@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -49,6 +49,8 @@ from tests.shop.models import (
     Tagged,
     Ticket,
 )
+
+_Filled = TypeVar("_Filled")
 
 #: Every table of the shop, referred-to tables first.
 TABLES: Final[tuple[type[models.Model], ...]] = (
@@ -111,11 +113,23 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[Shop]:
-    """Yield the shop, filled once per module and outside of any test's transaction."""
+    """Yield the shop, filled once per module."""
+    yield from filled_once(request, django_db_blocker, fill, clear)
+
+
+def filled_once(
+    request: pytest.FixtureRequest, blocker: DjangoDbBlocker, fill: Callable[[], _Filled], clear: Callable[[], object]
+) -> Iterator[_Filled]:
+    """Yield what *fill* makes outside of any test's transaction, and let *clear* take it away."""
     request.getfixturevalue("django_db_setup")
+
+    def take_away() -> None:
+        with blocker.unblock():
+            clear()
+
     with ExitStack() as stack:
-        with django_db_blocker.unblock():
-            stack.callback(_clear, django_db_blocker)  # also when filling fails: other modules fill it too
+        stack.callback(take_away)  # also when filling fails: other modules fill the same tables
+        with blocker.unblock():
             filled = fill()
         yield filled
 
@@ -144,15 +158,15 @@ def copy_to_oracle(model: type[models.Model]) -> None:
             cursor.execute(sql)
 
 
-def _clear(blocker: DjangoDbBlocker) -> None:
-    with blocker.unblock():
-        clear()
-
-
 def clear() -> None:
     """Empty the shop in both worlds."""
-    for model in reversed(TABLES):
-        for alias in (*owners.all_aliases(), DEFAULT_DB_ALIAS, "audit", ORACLE):
+    empty(TABLES)
+
+
+def empty(tables: Sequence[type[models.Model]]) -> None:
+    """Empty the tables of models, referred-to ones listed first, wherever they are."""
+    for model in reversed(tables):
+        for alias in connections:
             connection = connections[alias]
             if model._meta.db_table in connection.introspection.table_names():
                 with connection.cursor() as cursor:
@@ -392,7 +406,9 @@ __all__ = [
     "Shop",
     "cases",
     "clear",
+    "empty",
     "fill",
+    "filled_once",
     "outcome",
     "pks",
     "plain",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import takewhile
@@ -18,7 +17,7 @@ from typing import Any, Final
 import pytest
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import User
-from django.db import connections, models
+from django.db import models
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
@@ -26,7 +25,7 @@ from testapp.flights.dataset.files import TABLES, Row, SourceTable, installed_fo
 from testapp.flights.models import Airline, Airport, AuditLog, Booking, Flight, Plane, Traveller, Weather
 from testapp.flights.views.search import SearchView
 from tests.fix_queries import Statements, queries_by_database
-from tests.fix_shop import copy_to_oracle
+from tests.fix_shop import copy_to_oracle, empty, filled_once
 from tests.oracle import ORACLE, on_plain_database
 
 #: Every table of the site, referred-to tables first.
@@ -104,13 +103,8 @@ class TwoWorlds:
 
 @pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
-    """Yield the site, filled once per module and outside of any test's transaction."""
-    request.getfixturevalue("django_db_setup")
-    with ExitStack() as stack:
-        with django_db_blocker.unblock():
-            stack.callback(_clear, django_db_blocker)  # also when filling fails: other modules fill it too
-            filled = fill()
-        yield filled
+    """Yield the site, filled once per module."""
+    yield from filled_once(request, django_db_blocker, fill, clear)
 
 
 @pytest.fixture
@@ -191,16 +185,6 @@ def _copy_moments(model: type[models.Model], name: str) -> None:
     model._base_manager.using(ORACLE).bulk_update(model._base_manager.order_by(), [name])
 
 
-def _clear(blocker: DjangoDbBlocker) -> None:
-    with blocker.unblock():
-        clear()
-
-
 def clear() -> None:
     """Empty the site in both worlds."""
-    for model in reversed(MODELS):
-        for alias in connections:
-            connection = connections[alias]
-            if model._meta.db_table in connection.introspection.table_names():
-                with connection.cursor() as cursor:
-                    cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")  # noqa: S608
+    empty(MODELS)

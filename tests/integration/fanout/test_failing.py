@@ -32,7 +32,6 @@ from shardkit.fanout.workers import Workers
 from shardkit.vendors.registry import vendor_of
 from tests.integration.fanout.worlds import (
     IS_IN_FLIGHT,
-    IS_SERIAL,
     WORLD,
     asked,
     everywhere,
@@ -40,13 +39,13 @@ from tests.integration.fanout.worlds import (
     in_blocks,
     job,
     jobs,
+    runs_together,
     shards,
     values,
 )
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-runs_together = pytest.mark.skipif(IS_SERIAL, reason="SQLite runs in our own process, one statement after another")
 FAILURES = (DataError, ProgrammingError, OperationalError)
 
 

@@ -19,12 +19,12 @@ from django.test import AsyncRequestFactory
 from shardkit.fanout import Job, run
 from tests.integration.fanout.worlds import (
     IS_IN_FLIGHT,
-    IS_SERIAL,
     WORLD,
     asked,
     everywhere,
     job,
     jobs,
+    runs_together,
     shards,
     values,
 )
@@ -32,7 +32,6 @@ from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
-runs_together = pytest.mark.skipif(IS_SERIAL, reason="SQLite runs in our own process, one statement after another")
 flies = pytest.mark.skipif(not IS_IN_FLIGHT, reason="only psycopg 3 says when it waits")
 
 

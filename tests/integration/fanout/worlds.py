@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import Any, ClassVar, Final
 
+import pytest
 from django.db import connections, transaction
 from django.test import override_settings
 
@@ -104,6 +105,7 @@ _WORLDS: Final[dict[str, World]] = {
 }
 WORLD: Final = _WORLDS[connections["default"].vendor]
 IS_SERIAL: Final = connections["default"].vendor == "sqlite"
+runs_together = pytest.mark.skipif(IS_SERIAL, reason="SQLite runs in our own process, one statement after another")
 IS_IN_FLIGHT: Final = connections["default"].vendor == "postgresql"
 
 
