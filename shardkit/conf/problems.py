@@ -30,6 +30,7 @@ shardkit.E024   ATOMIC_REQUESTS is on for a shard
 shardkit.E025   PLACEMENT names a replica
 shardkit.E026   a FANOUT_… or GATHER_… option is not what it has to be                    (nothing can go on)
 shardkit.E027   GATHER_COORDINATOR is no PostgreSQL database of its own
+shardkit.E028   a REPLICA_… or STICKY_… option is not what it has to be                   (nothing can go on)
 ==============  ======================================================================================
 """
 

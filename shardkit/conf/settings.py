@@ -21,11 +21,18 @@ from shardkit.conf.shapes import (
     DEFAULT_ID_BLOCK,
     DEFAULT_LOOKUP_CACHE,
     DEFAULT_MIGRATE_WORKERS,
+    DEFAULT_REPLICA_INTERVAL,
+    DEFAULT_REPLICA_MAX_LAG,
+    DEFAULT_REPLICA_WAIT,
+    DEFAULT_STICKY,
+    WHEN_STALE,
     Problem,
+    max_lags_in,
     placement_in,
     replicas_in,
     shape_problems,
     shards_in,
+    sticky_in,
 )
 from shardkit.errors import SettingsInvalid
 from shardkit.topology.names import DEFAULT_BUCKETS, LOGICAL, Alias
@@ -61,6 +68,20 @@ class Settings:
     gather_cte_rows: int = DEFAULT_GATHER_CTE_ROWS
     #: The database that reads all shards itself, for what outgrows one process.
     gather_coordinator: Alias | None = None
+    #: How often, in seconds, the monitor compares positions.
+    lag_interval: float = DEFAULT_REPLICA_INTERVAL
+    #: Nobody reads a replica that is further behind than this many seconds; `max_lags` names exceptions by primary.
+    max_lag: float = DEFAULT_REPLICA_MAX_LAG
+    max_lags: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
+    #: How much of the reading each replica takes, beside the others of its primary; 1 where nothing is said.
+    weights: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
+    #: What a read does for which no replica is fresh enough, and how long it waits.
+    when_stale: str = WHEN_STALE[0]
+    stale_wait: float = DEFAULT_REPLICA_WAIT
+    #: How many reads at once a primary takes over from replicas that all are lost.
+    primary_read_cap: int | None = None
+    #: How a session's positions travel from one request to the next: STORE, COOKIE, HEADER, CACHE and KEY.
+    sticky: Mapping[str, str] = field(default_factory=lambda: MappingProxyType(DEFAULT_STICKY))
     #: The engine of "default" is a logical one. If it is not, every model is plain Django on one database.
     active: bool = False
 
@@ -72,13 +93,19 @@ class Settings:
     @cached_property
     def replica_aliases(self) -> frozenset[Alias]:
         """Every alias that nothing may be written to."""
-        return frozenset(name for names in self.replicas.values() for name in names)
+        return frozenset(self.primary_of)
+
+    @cached_property
+    def primary_of(self) -> Mapping[Alias, Alias]:
+        """Map every replica to its primary."""
+        return {name: primary for primary, names in self.replicas.items() for name in names}
 
 
 def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
     """Build the settings from *raw*, the value of SHARDKIT, or raise `SettingsInvalid`."""
     for problem in shape_problems(raw):
         raise SettingsInvalid(problem.id, problem.fact, problem.hint)
+    max_lag, max_lags = max_lags_in(raw)
     return Settings(
         topology=Topology(shards=shards_in(raw)),
         buckets=raw.get("BUCKETS", DEFAULT_BUCKETS),
@@ -94,6 +121,14 @@ def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
         gather_bytes=raw.get("GATHER_BYTES", DEFAULT_GATHER_BYTES),
         gather_cte_rows=raw.get("GATHER_CTE_ROWS", DEFAULT_GATHER_CTE_ROWS),
         gather_coordinator=raw.get("GATHER_COORDINATOR"),
+        lag_interval=raw.get("REPLICA_INTERVAL", DEFAULT_REPLICA_INTERVAL),
+        max_lag=max_lag,
+        max_lags=MappingProxyType(max_lags),
+        weights=MappingProxyType(dict(raw.get("REPLICA_WEIGHTS") or {})),
+        when_stale=raw.get("REPLICA_WHEN_STALE", WHEN_STALE[0]),
+        stale_wait=raw.get("REPLICA_WAIT", DEFAULT_REPLICA_WAIT),
+        primary_read_cap=raw.get("REPLICA_PRIMARY_CAP"),
+        sticky=MappingProxyType(sticky_in(raw)),
         active=active,
     )
 

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from shardkit.topology.names import DEFAULT_BUCKETS, MAX_BUCKETS, Alias, ShardId
 from shardkit.topology.nodes import Shard
@@ -30,6 +30,17 @@ KNOWN_KEYS: Final = (
     "GATHER_COORDINATOR",
     "GATHER_CTE_ROWS",
     "GATHER_ROWS",
+    "REPLICA_INTERVAL",
+    "REPLICA_MAX_LAG",
+    "REPLICA_PRIMARY_CAP",
+    "REPLICA_WAIT",
+    "REPLICA_WEIGHTS",
+    "REPLICA_WHEN_STALE",
+    "STICKY_CACHE",
+    "STICKY_COOKIE",
+    "STICKY_HEADER",
+    "STICKY_KEY",
+    "STICKY_STORE",
 )
 #: How many ids a process takes from the catalog at a time; what it has not used when it ends is lost.
 DEFAULT_ID_BLOCK: Final = 1000
@@ -40,6 +51,22 @@ DEFAULT_GATHER_ROWS: Final = 100_000
 DEFAULT_GATHER_BYTES: Final = 256 * 2**20
 #: Up to how many rows travel as parameters of the statement; more are copied to temporary tables.
 DEFAULT_GATHER_CTE_ROWS: Final = 1000
+#: How often, in seconds, the positions of databases with replicas are compared.
+DEFAULT_REPLICA_INTERVAL: Final = 0.25
+#: A replica that is further behind than this many seconds is read by nobody.
+DEFAULT_REPLICA_MAX_LAG: Final = 30.0
+#: How long, in seconds, a read waits for a replica where SHARDKIT["REPLICA_WHEN_STALE"] is ``"wait"``.
+DEFAULT_REPLICA_WAIT: Final = 0.5
+#: What a read does for which no replica is fresh enough.
+WHEN_STALE: Final = ("primary", "wait", "raise")
+#: How a session's positions travel from one request to the next; each key of SHARDKIT is ``STICKY_`` and this.
+DEFAULT_STICKY: Final[Mapping[str, str]] = {
+    "STORE": "cookie",
+    "COOKIE": "shardkit",
+    "HEADER": "X-Shardkit-Session",
+    "CACHE": "default",
+    "KEY": "user",
+}
 #: What happens to a statement beyond SHARDKIT["FANOUT_BUDGET"].
 BUDGET_ACTIONS: Final = ("warn", "raise")
 #: The cache of lookups, a key of ``settings.CACHES``.
@@ -49,6 +76,7 @@ SHARD_FORMS: Final = (
     'Write a list of aliases, {name: alias}, or {name: {"primary": alias, "replicas": [alias, …]}}; '
     "an alias is a key of DATABASES."
 )
+MAX_LAG_FORM: Final = 'a number of seconds above 0, or {alias of a primary: seconds, "*": seconds of the others}'
 BUDGET_FORM: Final = '{"statements": a whole number, "action": "warn" or "raise"}, or None'
 #: An app label, or an app label and a model name.
 PLACEMENT_KEY: Final = re.compile(r"\w+(\.\w+)?", re.ASCII)
@@ -92,6 +120,20 @@ def replicas_in(raw: Mapping[str, Any]) -> dict[Alias, tuple[Alias, ...]]:
     for shard in shards_in(raw):
         replicas[shard.primary] = (*replicas.get(shard.primary, ()), *shard.replicas)
     return {alias: names for alias, names in replicas.items() if names}
+
+
+def max_lags_in(raw: Mapping[str, Any]) -> tuple[float, dict[Alias, float]]:
+    """Read SHARDKIT["REPLICA_MAX_LAG"]: the seconds of every replica, and those of primaries that it names."""
+    given = raw.get("REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG)
+    if not isinstance(given, Mapping):
+        return float(given), {}
+    named = {Alias(alias): float(seconds) for alias, seconds in given.items()}
+    return named.pop(Alias("*"), DEFAULT_REPLICA_MAX_LAG), named
+
+
+def sticky_in(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Read the STICKY_… options, without their prefix."""
+    return {key: raw.get(f"STICKY_{key}", default) for key, default in DEFAULT_STICKY.items()}
 
 
 def _shard(name: str, entry: str | Mapping[str, Any]) -> Shard:
@@ -177,6 +219,13 @@ def _numbers(raw: Mapping[str, Any]) -> Iterator[Problem]:
         ("shardkit.E026", "GATHER_COORDINATOR", None, _is_name_or_none, "a key of DATABASES, or None"),
         ("shardkit.E026", "GATHER_CTE_ROWS", DEFAULT_GATHER_CTE_ROWS, _is_natural, "a whole number of 0 or more"),
         ("shardkit.E026", "GATHER_ROWS", DEFAULT_GATHER_ROWS, _is_positive, "a whole number above 0"),
+        ("shardkit.E028", "REPLICA_INTERVAL", DEFAULT_REPLICA_INTERVAL, _is_seconds, "a number of seconds above 0"),
+        ("shardkit.E028", "REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG, _is_max_lag, MAX_LAG_FORM),
+        ("shardkit.E028", "REPLICA_PRIMARY_CAP", None, _is_positive_or_none, "a whole number above 0, or None"),
+        ("shardkit.E028", "REPLICA_WAIT", DEFAULT_REPLICA_WAIT, _is_seconds, "a number of seconds above 0"),
+        ("shardkit.E028", "REPLICA_WEIGHTS", {}, _is_weights, "{alias of a replica: a number of 0 or more}"),
+        ("shardkit.E028", "REPLICA_WHEN_STALE", WHEN_STALE[0], WHEN_STALE.__contains__, '"primary", "wait" or "raise"'),
+        *(("shardkit.E028", f"STICKY_{key}", default, _is_name, "a text") for key, default in DEFAULT_STICKY.items()),
     )
     for check_id, key, default, is_right, wanted in rules:
         value = raw.get(key, default)
@@ -211,8 +260,24 @@ def _is_name_or_none(value: object) -> bool:
 
 def _is_seconds(value: object) -> bool:
     """Say whether *value* is a time that can pass, or not given."""
-    return value is None or (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    return value is None or (_is_number(value) and 0 < value < float("inf"))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    """Say whether *value* is a number, and not a boolean."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_max_lag(value: object) -> bool:
+    """Say whether *value* is a number of seconds, or one for each of some primaries."""
+    values = list(value.values()) if isinstance(value, Mapping) else [value]
+    return all(seconds is not None and _is_seconds(seconds) for seconds in values)
+
+
+def _is_weights(value: object) -> bool:
+    """Say whether *value* says how much of the reading each replica takes."""
+    return isinstance(value, Mapping) and all(
+        _is_name(alias) and _is_number(weight) and 0 <= weight < float("inf") for alias, weight in value.items()
     )
 
 

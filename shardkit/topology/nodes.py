@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from shardkit.errors import UnknownShard
 from shardkit.topology.names import Alias, ShardId
+
+
+class Role(StrEnum):
+    """What a database does for its shard."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
 
 
 @dataclass(frozen=True, kw_only=True)
