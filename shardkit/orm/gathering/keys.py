@@ -47,22 +47,45 @@ def keys_of(wanted: Occurrence, field: Any, *, order: Sequence[Any] = (), limit:
 
     Return None when there are more than `MAX_KEYS` in all, or others than were expected.
     """
-    placement = placement_of_table(wanted.table)
-    kind = key_kind(field)
-    if placement is None or kind is None:
-        return None
     is_distinct = not (field.unique or order)
     most = MAX_KEYS + 1 if limit is None else limit
-    found: set[Any] = set()
+    return keys_in(_ask(wanted, [field], most, distinct=is_distinct, order=order), 0, field)
+
+
+def few_rows(wanted: Occurrence, fields: Sequence[Any]) -> list[tuple[Any, ...]] | None:
+    """Ask for the values of *fields* in all *wanted* rows; return None when those are more than `MAX_KEYS`.
+
+    No database looks at more rows than that: a large table costs little.
+    """
+    rows = _ask(wanted, fields, MAX_KEYS + 1)
+    return rows if len(rows) <= MAX_KEYS else None
+
+
+def keys_in(rows: Sequence[tuple[Any, ...]], place: int, field: Any) -> list[Any] | None:
+    """Return the values that *rows* have in that *place*, where *field* is: None when they are too many, or odd."""
+    kind = key_kind(field)
+    found = {row[place] for row in rows} - {None}
+    if kind is None or len(found) > MAX_KEYS or not all(is_key(key, kind) for key in found):
+        return None
+    return sorted(found)
+
+
+def is_key(value: Any, kind: str) -> bool:
+    """Say whether *value* has a type in which keys of that *kind* come, so that it can be sent anywhere."""
+    return type(value).__name__ in _TYPES[kind]
+
+
+def _ask(
+    wanted: Occurrence, fields: Sequence[Any], limit: int, *, distinct: bool = False, order: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Read *fields* of the first *limit* of the *wanted* rows of each database."""
+    placement: Any = placement_of_table(wanted.table)  # of a model, or nobody had asked
+    columns = [str(field.column) for field in fields]
     with ExitStack() as stack:
         jobs = []
-        for source in sources(placement, [str(field.column)], [wanted], distinct=is_distinct, order=order, limit=most):
+        for source in sources(placement, columns, [wanted], distinct=distinct, order=order, limit=limit):
             reach(source.alias)
             cursor = stack.enter_context(connections[source.alias].cursor())
             jobs.append(Job(source.alias, cursor, source.sql, source.params))
         run(jobs)
-        for job in jobs:
-            found.update(key for (key,) in job.cursor.fetchall() if key is not None)
-    if len(found) > MAX_KEYS or not all(type(key).__name__ in _TYPES[kind] for key in found):
-        return None
-    return sorted(found)
+        return [row for job in jobs for row in job.cursor.fetchall()]

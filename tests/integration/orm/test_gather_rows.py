@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
-from django.db.models import Exists, F, OuterRef, Window
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.db.transaction import TransactionManagementError
@@ -255,6 +255,122 @@ def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:
     same(rows.all)
     same(lambda: Product.objects.filter(name="product 4", orders__isnull=True))
     same(lambda: Order.objects.filter(~Exists(Shipment.objects.filter(order=OuterRef("pk"), cost=F("order__number")))))
+
+
+def left(shop: Shop, number: int) -> None:
+    """Delete all shipments but the first *number* ones, in both worlds."""
+    gone = [one.pk for one in shop.shipments][number:]
+    Shipment.objects.filter(pk__in=gone).delete()
+    with on_plain_database():
+        Shipment.objects.filter(pk__in=gone).delete()
+
+
+#: What reads all shipments, and the orders of none but those.
+OF_ALL_SHIPMENTS: dict[str, Any] = {
+    "related": lambda: Shipment.objects.select_related("order").order_by("pk"),
+    "values": lambda: Shipment.objects.order_by("pk").values_list("cost", "order__status"),
+    "farther": lambda: Shipment.objects.order_by("pk").values_list("cost", "order__customer__country__name"),
+    "weakly_filtered": lambda: Shipment.objects.filter(order__number__gte=0, order__total__gte=0).order_by("pk"),
+    "grouped": lambda: Shipment.objects.values("order__status").annotate(n=Count("pk")).order_by("order__status"),
+    "outer": lambda: Shipment.objects.filter(Q(order__status="paid") | Q(cost__gt=1)).order_by("pk"),
+    "backward": lambda: Order.objects.filter(shipments__isnull=False).order_by("pk"),
+    "union": lambda: Shipment.objects.filter(order__status="paid").union(
+        Shipment.objects.filter(order__status="new"), all=True
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", list(OF_ALL_SHIPMENTS))
+def test_a_small_table_without_conditions_holds_rows_back(shop: Shop, rows: str) -> None:
+    left(shop, 3)
+    make = OF_ALL_SHIPMENTS[rows]
+    asked = sent(make, "shop_order")
+
+    assert asked
+    assert all(f"{connection.ops.quote_name('id')} IN (" in sql for _, sql in asked)
+    same(make)
+
+
+def test_of_several_small_tables_the_smallest_one_holds_the_others_back(shop: Shop) -> None:
+    left(shop, 1)
+    make = OF_ALL_SHIPMENTS["farther"]
+    asked = {alias for table in ("shop_order", "shop_customer") for alias, _ in sent(make, table)}
+
+    assert {shop.shipments[0].order.shard} == asked
+    same(make)
+
+
+#: What reads orders or customers that no small table's keys name.
+OF_OTHER_ROWS: dict[str, Any] = {
+    "each_several_times": lambda: (
+        Order.objects.order_by("pk").values_list("pk", "shipments__cost").order_by("pk", "shipments__pk")
+    ),
+    "missing": lambda: Order.objects.filter(shipments__isnull=True),
+    "not_exists": lambda: Order.objects.filter(~Exists(Shipment.objects.filter(order=OuterRef("pk")))),
+    "counted": lambda: Order.objects.annotate(n=Count("shipments")).order_by("pk"),
+    "to_itself": lambda: Customer.objects.select_related("referrer").order_by("pk"),
+    "to_itself_backward": lambda: Customer.objects.filter(Exists(Customer.objects.filter(referrer=OuterRef("pk")))),
+    "within": lambda: Shipment.objects.filter(cost__in=Order.objects.values("number")).order_by("pk"),
+    "missing_or_not": lambda: Order.objects.filter(Q(shipments__isnull=True) | Q(shipments__cost__gte=0)).order_by(
+        "pk"
+    ),
+    "unrestricted_elsewhere": lambda: Shipment.objects.filter(order__in=Order.objects.all()).union(
+        Shipment.objects.all()
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", list(OF_OTHER_ROWS))
+def test_a_small_table_holds_nothing_back_that_matters(shop: Shop, rows: str) -> None:
+    left(shop, 3)
+
+    same(OF_OTHER_ROWS[rows])
+
+
+def test_a_large_table_without_conditions_is_looked_at_briefly(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_keys, "MAX_KEYS", 2)
+    make = OF_ALL_SHIPMENTS["related"]
+    assert shop.orders
+    with queries_by_database() as seen:
+        list(make())
+    looks = [sql for _, sql in seen.texts if "LIMIT 3" in sql]
+
+    assert len(shop.shards) == len(looks)
+    assert not any("DISTINCT" in sql for sql in looks)
+    assert not any(" IN (" in sql for _, sql in sent(make, "shop_order"))
+    same(make)
+
+
+@pytest.mark.parametrize("number", [2, (1, 3)], ids=["one", "several"])
+def test_a_constant_holds_for_the_columns_that_equal_it(shop: Shop, number: Any) -> None:
+    """The rows outside are too many to be asked for keys; what they are compared with says enough."""
+    wanted = Q(number=number) if isinstance(number, int) else Q(number__in=number)
+    shipped: Any = Shipment.objects.filter(cost=OuterRef("number"), order__status="paid")
+    assert shop.orders
+
+    for make in (
+        lambda: Order.objects.filter(wanted, ~Exists(shipped)),
+        lambda: Order.objects.filter(wanted, Exists(shipped)),
+        lambda: Order.objects.filter(wanted).annotate(c=Subquery(shipped.order_by("pk").values("order__note")[:1])),
+        lambda: Order.objects.filter(wanted | Q(status="new"), ~Exists(shipped)),
+        lambda: Order.objects.exclude(wanted).filter(~Exists(shipped)),
+        lambda: Order.objects.filter(wanted, ~Exists(Shipment.objects.filter(Q(cost=OuterRef("number")) | Q(cost=1)))),
+    ):
+        same(make)
+
+
+def test_a_constant_needs_no_question_for_keys(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather_keys, "MAX_KEYS", 1)
+    make: Any = lambda: Order.objects.filter(  # noqa: E731 - it is asked twice
+        ~Exists(Shipment.objects.filter(cost=OuterRef("number"))), number=2
+    )
+    assert shop.orders
+
+    asked = sent(make, "shop_shipment")
+
+    assert len(asked) == len(shop.shards)
+    assert all(f"{connection.ops.quote_name('cost')} IN (" in sql for _, sql in asked)
+    same(make)
 
 
 def test_one_shard_down_is_named(shop: Shop) -> None:
