@@ -24,6 +24,10 @@
     ├── OrderNotPageable      the order of a query is none that a cursor could go on from
     ├── DatabasesDiffer       two databases understand the same value differently
     ├── CoordinatorOutOfDate  the coordinator does not read what it has to read today
+    ├── NoFreshReplica        no replica is fresh enough, and the read asked to be refused then
+    ├── PrimaryReadsExceeded  all replicas are lost, and the primary may take no more reads
+    ├── ReplicaIsReadOnly     a write names a replica
+    ├── PrimaryDemoted        the alias of a primary leads to a database that takes no writes
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -87,6 +91,7 @@ from shardkit.errors.queries import (
     MixedDatabases,
     OrderNotPageable,
 )
+from shardkit.errors.replicas import NoFreshReplica, PrimaryDemoted, PrimaryReadsExceeded, ReplicaIsReadOnly
 from shardkit.errors.root import ShardkitError
 
 __all__ = [
@@ -108,8 +113,12 @@ __all__ = [
     "LookupCacheUnanswered",
     "MigrationLeavesDatabase",
     "MixedDatabases",
+    "NoFreshReplica",
     "OrderNotPageable",
     "PartialCommit",
+    "PrimaryDemoted",
+    "PrimaryReadsExceeded",
+    "ReplicaIsReadOnly",
     "SettingsInvalid",
     "ShardDeadlineExceeded",
     "ShardKeyImmutable",

@@ -1,0 +1,59 @@
+"""What can go wrong with replicas?"""
+
+from __future__ import annotations
+
+from django.db import NotSupportedError, OperationalError
+
+from shardkit.errors.root import ShardkitError
+
+
+class NoFreshReplica(ShardkitError, OperationalError):
+    """No replica is fresh enough for a read that asked to be refused then."""
+
+    template = (
+        "No replica of {alias!r} is fresh enough for this read: {reason}. Read .primary(), allow a greater max_lag, or "
+        "set when_stale to 'primary' or 'wait'."
+    )
+
+    def __init__(self, alias: str, reason: str) -> None:
+        super().__init__(alias, reason)
+        self.alias, self.reason = alias, reason
+
+
+class PrimaryReadsExceeded(ShardkitError, OperationalError):
+    """All replicas are lost, and the primary has taken over as many reads as it may."""
+
+    template = (
+        "All replicas of {alias!r} are lost ({reason}), and {cap} reads of this process are on the primary already. "
+        "Bring a replica back, or raise SHARDKIT['REPLICA_PRIMARY_CAP']."
+    )
+
+    def __init__(self, alias: str, reason: str, cap: int) -> None:
+        super().__init__(alias, reason, cap)
+        self.alias, self.reason, self.cap = alias, reason, cap
+
+
+class ReplicaIsReadOnly(ShardkitError, NotSupportedError):
+    """A write names a replica."""
+
+    template = (
+        "{model}: {operation} names {alias!r}, a replica of {primary!r}, and nothing is ever written to a replica. "
+        "Leave out .using(), or name {primary!r}."
+    )
+
+    def __init__(self, model: str, operation: str, alias: str, primary: str) -> None:
+        super().__init__(model, operation, alias, primary)
+        self.model, self.operation, self.alias, self.primary = model, operation, alias, primary
+
+
+class PrimaryDemoted(ShardkitError, OperationalError):
+    """The alias of a primary leads to a database that takes no writes any more."""
+
+    template = (
+        "The database {alias!r} takes writes no more: another was made the primary of its shard. Let DATABASES[{alias!r}] "
+        "lead to the new primary; nothing was written."
+    )
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(alias)
+        self.alias = alias
