@@ -147,6 +147,11 @@ class MySQLTransport(Transport):
         has_collation = column.collation and _TEXT.search(type_)
         return f"{type_} COLLATE {column.collation}" if has_collation else type_
 
+    def definitions(self, load: Load) -> str:
+        """Make the indexes with the table: to add one would commit the caller's transaction."""
+        keys = [f"KEY ({', '.join(map(self.quoted, columns))})" for columns in load.shadow.indexes]
+        return ", ".join([super().definitions(load), *keys])
+
     def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
         """Insert the rows, many with each statement."""
         places = ", ".join("%s" for _ in load.columns)

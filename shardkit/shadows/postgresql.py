@@ -157,12 +157,14 @@ class PostgreSQLTransport(Transport):
             cursor.write(b"".join(rows))
 
     def finish(self, name: str, load: Load) -> None:
-        """Add the primary key, which is quicker than to keep it while rows come, and let the planner look at them."""
+        """Add the keys, which is quicker than to keep them while rows come, and let the planner look at them."""
         table, key = self.table(name), load.shadow.primary_key
         changes = [f"ALTER {self.quoted(column.name)} SET STATISTICS {STATISTICS}" for column in load.columns]
         if key is not None:
             changes.append(f"ADD PRIMARY KEY ({self.quoted(key)})")
         self.execute(f"ALTER TABLE {table} {', '.join(changes)}")
+        for columns in load.shadow.indexes:
+            self.execute(f"CREATE INDEX ON {table} ({', '.join(map(self.quoted, columns))})")
         self.execute(f"ANALYZE {table}")
 
     @contextmanager

@@ -38,3 +38,5 @@ class Shadow:
     sources: tuple[Source, ...]
     #: The name of the column by which rows are told apart.
     primary_key: str | None = None
+    #: The columns of each further index that a table for the rows should have.
+    indexes: tuple[tuple[str, ...], ...] = ()

@@ -110,6 +110,12 @@ class SQLiteTransport(Transport):
         _kinds.setdefault(self.connection, {})[name] = definitions
         return name
 
+    def finish(self, name: str, load: Load) -> None:
+        """Make the indexes; a table that is used again may have them."""
+        for columns in load.shadow.indexes:
+            index, listed = self.quoted(f"{name} {columns}"), ", ".join(map(self.quoted, columns))
+            self.execute(f"CREATE INDEX IF NOT EXISTS temp.{index} ON {self.quoted(name)} ({listed})")
+
     def drop(self, names: Sequence[str]) -> None:
         """Drop the tables, or empty them while somebody reads something else."""
         kinds = _kinds.get(self.connection, {})

@@ -41,10 +41,14 @@ class Edge:
 
 def edges_between(occurrences: Sequence[Occurrence], connection: Any) -> list[Edge]:
     """List the edges between *occurrences* whose keys compare alike on both sides."""
+    return [edge for edge in equalities(occurrences) if _compare_alike(edge.field, edge.end_field, connection)]
+
+
+def equalities(occurrences: Sequence[Occurrence]) -> list[Edge]:
+    """List the edges between *occurrences*, whatever their keys are, those of outer levels first."""
     levels = {id(one.level): one.level for one in occurrences}
     known = {(id(one.level), one.alias): one for one in occurrences}
-    found = [edge for level in levels.values() for edge in _edges_of(level, known)]
-    return [edge for edge in found if _compare_alike(edge.field, edge.end_field, connection)]
+    return [edge for level in levels.values() for edge in _edges_of(level, known)]
 
 
 _Known = dict[tuple[int, str], "Occurrence"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
 from shardkit.orm.gathering.first import keep_first
+from shardkit.orm.gathering.lookups import indexes_of
 from shardkit.orm.gathering.push import levels_of, occurrences_in
 from shardkit.orm.gathering.semi import narrow
 from shardkit.orm.gathering.sources import sources
@@ -100,6 +101,7 @@ def _shadow(statement: Statement, placement: ModelPlacement) -> Shadow:
         tuple(column_of(field, statement.connection) for field in fields),
         tuple(sources(placement, names, statement.known(table))),
         key.column if key.column in names else None,
+        tuple(columns for columns in indexes_of(table, statement.occurrences) if set(columns) <= set(names)),
     )
 
 

@@ -373,6 +373,38 @@ def test_a_constant_needs_no_question_for_keys(shop: Shop, monkeypatch: pytest.M
     same(make)
 
 
+def indexed(make: Any) -> list[str]:
+    """Return the statements by which `default` makes tables with indexes, or those indexes."""
+    with queries_by_database() as seen:
+        list(make())
+    return [sql for _, sql in seen.texts if "CREATE INDEX" in sql or ", KEY (" in sql]
+
+
+def test_many_rows_are_looked_up_by_an_index(shop: Shop, settings: Any) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": 0}
+    cheap: Any = Shipment.objects.filter(cost=OuterRef("number"))
+    names = [connection.ops.quote_name(name) for name in ("cost", "region", "order_id")]
+
+    assert shop.orders
+    (single,) = indexed(lambda: Order.objects.filter(~Exists(cheap)))
+    (double,) = indexed(lambda: Order.objects.filter(~Exists(cheap.filter(region=OuterRef("status")))))
+    (joined,) = indexed(lambda: Order.objects.filter(shipments__isnull=True))
+
+    assert single.endswith((f"({names[0]})", f"({names[0]}))"))
+    assert f"({names[0]}, {names[1]})" in double
+    assert f"({names[2]})" in joined
+
+
+def test_what_is_joined_by_a_key_needs_no_index(shop: Shop, settings: Any) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": 0}
+    noted: Any = Order.objects.filter(note=OuterRef("region"))
+
+    assert shop.orders
+    assert not indexed(lambda: Shipment.objects.select_related("order__customer"))
+    assert not indexed(lambda: Shipment.objects.filter(Exists(Order.objects.filter(pk=OuterRef("order"), number=1))))
+    assert not indexed(lambda: Shipment.objects.filter(~Exists(noted)))  # a text of any length
+
+
 def test_one_shard_down_is_named(shop: Shop) -> None:
     down = connections[shop.shards[2]]
 

@@ -204,6 +204,19 @@ def test_fetch_modes_of_gathered_rows(shop: Shop, mode: str) -> None:
     totals=lambda _: Order.objects.order_by("-total", "pk")[:10].aggregate(Sum("total"), Max("created")),
     of_text=lambda _: Customer.objects.filter(referrer__name="ada").order_by("name", "pk"),
     empty=lambda _: Shipment.objects.filter(order__status="?"),
+    looked_up=lambda _: Order.objects.annotate(
+        c=Subquery(Shipment.objects.filter(cost=OuterRef("number"), region__gte="").order_by("pk").values("pk")[:1])
+    ).order_by("pk"),
+    looked_up_by_several=lambda _: Shipment.objects.filter(
+        ~Exists(Order.objects.filter(number=OuterRef("cost"), status=OuterRef("region"))),
+        Exists(Order.objects.filter(number=OuterRef("cost"), note=OuterRef("region"), total__gt=0)),
+    ),
+    looked_up_by_text=lambda _: Customer.objects.filter(
+        ~Exists(Product.objects.filter(name=OuterRef("name"))), Exists(Shipment.objects.filter(region=OuterRef("name")))
+    ),
+    looked_up_by_time=lambda _: Order.objects.filter(
+        Exists(Order.objects.filter(created=OuterRef("created"), weight=OuterRef("weight")).exclude(pk=OuterRef("pk")))
+    ),
 )
 def test_shapes_over_tables(shop: Shop, settings: Any, case: Case_) -> None:
     settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": 0}

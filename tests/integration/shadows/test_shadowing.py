@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ NUMBERS: Final = {
     "mysql": "SELECT seq, CONCAT('number ', seq) FROM (SELECT seq FROM seq_1_to_30000 LIMIT %s) AS s",
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM s LIMIT %s) SELECT n, 'number ' || n FROM s",
 }
+TEXT_KEY: Final = {"postgresql": "text", "mysql": "varchar(20)", "sqlite": "text"}
+EXPLAIN: Final = {"postgresql": "EXPLAIN", "mysql": "EXPLAIN FORMAT=JSON", "sqlite": "EXPLAIN QUERY PLAN"}
 TEXT: Final = {"postgresql": "text", "mysql": "longtext", "sqlite": "text"}
 
 
@@ -100,6 +103,29 @@ def test_rows_of_all_sources_are_one_table(by: Way) -> None:
             coordinator(), "SELECT * FROM numbers ORDER BY n", shadows
         )
         assert (way(by), 4) == (shadows.by, shadows.rows)
+
+
+@inside_transactions
+@pytest.mark.parametrize("others", [(), ("numbers", "odd%s"), ("",)], ids=str)
+def test_a_table_has_the_indexes_that_it_should_have(others: tuple[str, ...]) -> None:
+    """Also while another one stands, whatever it is called, and when one is used again that could not be dropped."""
+    whole = numbers(rows=2000)
+    shadow = Shadow(whole.name, whole.columns, whole.sources, indexes=(("n",), ("n", "n2")))
+    shadow = replace(shadow, columns=(shadow.columns[0], Column("n2", TEXT_KEY[coordinator().vendor])))
+    sql = f"{EXPLAIN[coordinator().vendor]} SELECT n2 FROM numbers WHERE n = 3 AND n2 = 'number 3'"
+
+    with ExitStack() as stack:
+        for name in others:
+            if name:
+                stack.enter_context(gathered(replace(shadow, name=name), by="temporary tables"))
+            else:
+                stack.enter_context(coordinator().cursor()).execute("SELECT 1 UNION SELECT 2")
+        for _ in range(2):
+            with gathered(shadow, by="temporary tables") as shadows:
+                assert [("number 3",)] == asked(
+                    coordinator(), "SELECT n2 FROM numbers WHERE n = 3 AND n2 = 'number 3'", shadows
+                )
+                assert "index" in str(asked(coordinator(), sql, shadows)).lower()
 
 
 @inside_transactions
