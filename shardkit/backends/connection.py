@@ -99,6 +99,8 @@ def logical_wrapper(engine: str) -> type[BaseDatabaseWrapper]:
     base = import_module(f"{engine}.base").DatabaseWrapper
     operations = type("DatabaseOperations", (LogicalOperations, base.ops_class), {})
     wrapper: type[BaseDatabaseWrapper] = type(
-        "DatabaseWrapper", (LogicalConnection, base), {"ops_class": operations, "__module__": base.__module__}
+        "DatabaseWrapper",
+        (LogicalConnection, base),
+        {"ops_class": operations, "plain_class": base, "__module__": base.__module__},
     )
     return wrapper

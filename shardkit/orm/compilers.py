@@ -106,8 +106,9 @@ class SelectPlanner:
 
     def _go_to(self, connection: Any) -> None:
         """Run the statement on *connection*, and compile it once where that gives the same text."""
-        compiled = self._compiled
-        if compiled is not None and are_alike(self.connection, connection):
+        compiled, logical = self._compiled, self.connection
+        # What is closed is not opened to ask for its version: the statement needs its shard alone.
+        if compiled is not None and logical.connection is not None and are_alike(logical, connection):
             self.as_sql = lambda: compiled
         self.connection = connection
 

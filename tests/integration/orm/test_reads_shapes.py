@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models.sql.compiler import SQLCompiler
 
 from shardkit.routing import shapes
 from tests.fix_shop import Shop, same
@@ -50,6 +52,23 @@ def test_the_second_statement_is_not_analysed(shop: Shop, monkeypatch: pytest.Mo
     assert {line.order.customer for line in Line.objects.filter(order__customer=second)} <= {second}
     with pytest.raises(TypeError):
         list(Line.objects.filter(order__customer=second, qty=1))
+
+
+def test_no_statement_of_one_shard_is_compiled_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    as_sql = SQLCompiler.as_sql
+
+    def noting(self: SQLCompiler, *args: Any, **options: Any) -> Any:
+        sql, params = as_sql(self, *args, **options)
+        compiled.append(sql)
+        return sql, params
+
+    connections["default"].ensure_connection()
+    monkeypatch.setattr(SQLCompiler, "as_sql", noting)
+    for customer in (shop.customers[0], shop.customers[-1]):
+        list(Line.objects.filter(order__customer=customer).values_list("qty"))
+
+    assert len(compiled) == 2, compiled
 
 
 def test_a_key_that_no_row_can_have_is_found_nowhere(shop: Shop) -> None:
