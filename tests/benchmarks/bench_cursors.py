@@ -8,15 +8,23 @@ from typing import Any, Final
 import pytest
 
 from tests.benchmarks.bench_merge import fill
-from tests.benchmarks.measuring import Clock, Side, compare
+from tests.benchmarks.measuring import WALL, Clock, Side, compare
 from tests.benchmarks.report import Goal, Line, Report
+from tests.benchmarks.twins import one_plain_database, twin
 from tests.fix_queries import queries_by_database
 from tests.shop.models import Sample
 
-CURSORS: Final = "Page 1,000 by cursor, against page 1: 20 rows of four shards and the cursor of the next page"
+CURSORS: Final = "Page 1,000 by cursor, against another page: 20 rows of four shards and the cursor of the next page"
+BY_HAND: Final = "The same condition by hand on one plain database: 21 rows after row 19,980, against the first 21"
+OFFSETS: Final = "A page by cursor, against the same 20 rows of four shards by number: `[20 * (n - 1) : 20 * n]`"
 GOAL: Final = Goal(1.1, 1.1)
 ROWS: Final = 40_000
 SIZE: Final = 20
+NUMBERS: Final = (1, 10, 100, 1000, 2000)
+ORDERS: Final[dict[str, Any]] = {
+    "by the primary key": Sample.objects.order_by("pk"),
+    "by the primary key, backwards": Sample.objects.order_by("-pk"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +38,50 @@ def turn(rows: Any, cursor: str | None) -> tuple[str | None, list[int]]:
     return page.next_cursor, [row.pk for row in page]
 
 
-def test_cursors(samples: None, report: Report, clock: Clock) -> None:
-    del samples
-    orders: dict[str, Any] = {
-        "by the primary key": Sample.objects.order_by("pk"),
-        "by the primary key, backwards": Sample.objects.order_by("-pk"),
-    }
-    for name, rows in orders.items():
-        around = list(rows[999 * SIZE - 1 : 999 * SIZE + 1])
-        cursor = rows.cursor_page(size=1, before=around[1]).cursor_at(0)
+def numbered(rows: Any, number: int) -> list[int]:
+    """Return the rows of that page as `OFFSET` finds them."""
+    return [row.pk for row in rows[(number - 1) * SIZE : number * SIZE]]
 
-        with queries_by_database() as statements:
-            _, found = turn(rows, cursor)
-        assert found == [row.pk for row in rows[999 * SIZE : 1000 * SIZE]]
-        first, thousandth = Side(partial(turn, rows, None)), Side(partial(turn, rows, cursor))
-        timing = compare(first, thousandth, clock=clock, rounds=40)
-        report.add(CURSORS, Line(name, timing, statements=(4, statements.total()), goal=GOAL))
+
+def cursor_of(rows: Any, number: int) -> str | None:
+    """Return the cursor of that page."""
+    if number == 1:
+        return None
+    (first,) = rows[(number - 1) * SIZE : (number - 1) * SIZE + 1]
+    return str(rows.cursor_page(size=1, before=first).cursor_at(0))
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_thousandth_page(name: str, samples: None, report: Report, clock: Clock) -> None:
+    del samples
+    rows = ORDERS[name]
+    pages = {number: Side(partial(turn, rows, cursor_of(rows, number))) for number in (1, 2, 1000)}
+    with queries_by_database() as statements:
+        found: Any = pages[1000].call()
+    assert found[1] == numbered(rows, 1000)
+    for other, goal in ((1, GOAL), (2, None)):
+        timing = compare(pages[other], pages[1000], clock=clock, rounds=100)
+        line = Line(f"{name}: page 1,000 against page {other}", timing, goal, statements=(4, statements.total()))
+        report.add(CURSORS, line)
+
+
+def test_the_condition_alone(samples: None, report: Report, clock: Clock) -> None:
+    del samples
+    rows = twin(Sample).objects.order_by("pk")
+    first, later = (
+        Side(lambda: list(rows.all()[: SIZE + 1]), one_plain_database),
+        Side(lambda: list(rows.filter(pk__gt=999 * SIZE)[: SIZE + 1]), one_plain_database),
+    )
+    report.add(BY_HAND, Line("by the primary key", compare(first, later, clock=clock, rounds=100)))
+
+
+def test_pages_by_cursor_and_by_number(samples: None, report: Report) -> None:
+    del samples
+    rows = ORDERS["by the primary key"]
+    for number in NUMBERS:
+        cursor, page = cursor_of(rows, number), partial(numbered, rows, number)
+        assert turn(rows, cursor)[1] == page()
+        timing = compare(Side(page), Side(partial(turn, rows, cursor)), clock=WALL, rounds=20)
+        report.add(OFFSETS, Line(f"page {number:,}", timing))
+        report.add_point("cursors", "by number, with OFFSET", number, timing.plain / 1e6)
+        report.add_point("cursors", "by cursor", number, timing.ours / 1e6)

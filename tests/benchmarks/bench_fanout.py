@@ -13,7 +13,7 @@ from django.db import connections
 
 from shardkit.fanout import Job, executor, run
 from shardkit.routing import owners
-from tests.benchmarks.measuring import WALL, Side, compare
+from tests.benchmarks.measuring import WALL, Side, Timing, compare
 from tests.benchmarks.report import Goal, Line, Report
 from tests.oracle import ORACLE
 
@@ -36,9 +36,9 @@ COMPUTING: Final = {
 class Cluster:
     """Eight connections to the shards, each with an open cursor."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = CONNECTIONS) -> None:
         self._shards = owners.all_aliases()
-        self.connections = [connections[self._shards[n % len(self._shards)]].copy() for n in range(CONNECTIONS)]
+        self.connections = [connections[self._shards[n % len(self._shards)]].copy() for n in range(size)]
         self.cursors = [connection.cursor() for connection in self.connections]
 
     def one(self, sql: str) -> None:
@@ -83,6 +83,18 @@ def test_statements_that_wait(cluster: Cluster, report: Report) -> None:
         add(report, WAITING, name, Side(partial(cluster.one, sql)), side, goal=goal)
 
 
+def test_the_number_of_connections(report: Report) -> None:
+    sql = SLEEPING.get(connections[ORACLE].vendor)
+    if sql is None:
+        pytest.skip("SQLite runs in this process: it has no statement that waits while others run")
+    for size in (1, 2, 4, 8):
+        cluster = Cluster(size)
+        timing = measured(Side(partial(cluster.in_turn, sql)), Side(partial(cluster.at_once, sql)))
+        cluster.close()
+        report.add_point("fanout", "in turn", size, timing.plain / 1e6)
+        report.add_point("fanout", "at once", size, timing.ours / 1e6)
+
+
 def test_statements_that_are_tiny(cluster: Cluster, report: Report) -> None:
     plain, ours = Side(partial(cluster.in_turn, "SELECT 1")), partial(cluster.at_once, "SELECT 1")
     add(report, TINY, "at once", plain, Side(ours), calls=10)
@@ -99,4 +111,8 @@ def test_statements_that_compute(cluster: Cluster, report: Report) -> None:
 def add(
     report: Report, section: str, name: str, plain: Side, ours: Side, *, goal: Goal | None = None, calls: int = 3
 ) -> None:
-    report.add(section, Line(name, compare(plain, ours, clock=WALL, calls=calls, rounds=40), goal))
+    report.add(section, Line(name, measured(plain, ours, calls=calls), goal))
+
+
+def measured(plain: Side, ours: Side, *, calls: int = 3) -> Timing:
+    return compare(plain, ours, clock=WALL, calls=calls, rounds=40)

@@ -53,7 +53,7 @@ def shipments() -> Iterator[None]:
 def grouped(model: Any) -> Any:
     """Group all rows by a column of another table, whose rows are on other shards."""
     found = model.objects.values("order__number").annotate(n=Count("pk"), s=Sum("cost")).order_by("order__number")
-    return list(found.values_list())
+    return list(found.values_list("order__number", "n", "s"))
 
 
 def narrowed(model: Any) -> Any:

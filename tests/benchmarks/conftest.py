@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -12,7 +13,7 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 
 from shardkit.routers import ShardRouter
-from tests.benchmarks import cases
+from tests.benchmarks import cases, results
 from tests.benchmarks.measuring import CPU, WALL, Clock
 from tests.benchmarks.report import Report, machine
 from tests.oracle import ORACLE
@@ -20,15 +21,23 @@ from tests.oracle import ORACLE
 _REPORT = pytest.StashKey[Report]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--results", type=Path, metavar="DIR", help="keep the numbers in DIR/<vendor>.json, for publishing"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_REPORT] = Report()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table, for people and for `docs/explanation/benchmarks.md`."""
+    """Print the table, and keep the numbers for `tests.benchmarks.publishing` if that was asked for."""
     report = config.stash[_REPORT]
     if report.sections:
         terminalreporter.write_line(f"\n{report.machine}\n\n{report.markdown()}\n")
+        if directory := config.getoption("results"):
+            results.keep(report, directory, connections[ORACLE].vendor)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -45,6 +46,10 @@ class Timing:
     @property
     def ratio(self) -> float:
         return median(self.ratios)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        return self.plain, self.ours
 
     @property
     def quartiles(self) -> tuple[float, float]:
@@ -100,3 +105,15 @@ def count_calls(side: Side) -> int:
         side.call()
         sys.setprofile(None)
     return count
+
+
+def measured_memory(call: Callable[[], object]) -> tuple[object, int]:
+    """Return what *call* returns, and the bytes that Python's objects took at the peak."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        found = call()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return found, peak

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import django
 from django.db import connections
@@ -68,12 +69,17 @@ class Report:
     """The lines of a run, under the headings of their files."""
 
     sections: dict[str, list[Line]] = field(default_factory=dict)
+    #: What a plot shows: its name, the names of its lines, and their points.
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
     #: What the numbers were measured on.
     machine: str = ""
 
     def add(self, section: str, line: Line) -> Line:
         self.sections.setdefault(section, []).append(line)
         return line
+
+    def add_point(self, plot: str, curve: str, x: float, y: float) -> None:
+        self.curves.setdefault(plot, {}).setdefault(curve, []).append((x, y))
 
     def add_instructions(self, name: str, counts: tuple[float, float]) -> None:
         """Add to the lines called *name* what Valgrind has counted."""
@@ -82,11 +88,24 @@ class Report:
 
     def markdown(self) -> str:
         """Write the table."""
-        rows = [HEADER, tuple("---" for _ in HEADER)]
-        for section, lines in self.sections.items():
-            rows.append((f"**{section}**", *("" for _ in HEADER[1:])))
-            rows += [line.cells() for line in lines]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return table({section: [line.cells() for line in lines] for section, lines in self.sections.items()})
+
+    def results(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        sections = {
+            section: [{"cells": line.cells(), "ratio": line.timing.ratio if line.timing else None} for line in lines]
+            for section, lines in self.sections.items()
+        }
+        return {"machine": self.machine, "sections": sections, "curves": self.curves}
+
+
+def table(sections: Mapping[str, Iterable[Sequence[str]]]) -> str:
+    """Write the cells of *sections* as a table in Markdown."""
+    rows: list[Sequence[str]] = [HEADER, tuple("---" for _ in HEADER)]
+    for section, lines in sections.items():
+        rows.append((f"**{section}**", *("" for _ in HEADER[1:])))
+        rows += lines
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def machine() -> str:

@@ -1,21 +1,22 @@
-"""What do groups of every flight of 2013 cost on four shards?"""
+"""What do pages, streams and groups of every flight of 2013 cost on four shards?"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Final
 
 import pytest
 from django.db import connections
-from django.db.models import Avg, Count, Max, Min, StdDev, Sum
+from django.db.models import Avg, Count, F, Max, Min, StdDev, Sum
 
 from shardkit.routing import owners
 from testapp.flights.dataset.files import TABLES, YEAR, installed_folder
 from testapp.flights.dataset.loading import batches, load_table
 from testapp.flights.models import Airline, Airport, Flight
+from tests.benchmarks.bench_merge import GOAL as STREAMING
+from tests.benchmarks.bench_merge import counting_rows
 from tests.benchmarks.measuring import WALL, Side, compare
 from tests.benchmarks.report import Line, Report
 from tests.benchmarks.twins import one_plain_database, twin
@@ -23,6 +24,8 @@ from tests.fix_queries import queries_by_database
 from tests.fix_shop import copy_to_oracle
 from tests.oracle import ORACLE
 
+PAGES: Final = "Pages of {rows:,} flights on four shards, against one plain database that holds them all"
+STREAMS: Final = "Streams of {rows:,} flights of four shards, against one plain database that holds them all"
 GROUPS: Final = (
     "Groups and aggregates of {rows:,} flights on four shards, against one plain database that holds them all"
 )
@@ -87,10 +90,48 @@ QUESTIONS: Final[dict[str, Ask]] = {
 }
 
 
+LISTS: Final[dict[str, Ask]] = {
+    "the most late": lambda rows: list(rows.order_by(F("dep_delay").desc(nulls_last=True), "id")[:20]),
+    "the first by hour and number": lambda rows: list(rows.order_by("time_hour", "number", "id")[:20]),
+    "the first by destination": lambda rows: list(rows.order_by("dest_id", "id")[:20]),
+    "of one airline, the first by the primary key": lambda rows: list(rows.filter(carrier="AA").order_by("pk")[:20]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_pages_of_flights(name: str, flights: int, report: Report) -> None:
+    plain, ours = sides(LISTS[name])
+    with queries_by_database() as seen, counting_rows() as sent:
+        mine: Any = ours.call()
+    with plain.world():
+        theirs: Any = plain.call()
+    assert [row.pk for row in theirs] == [row.pk for row in mine]
+    assert sum(sent) <= 20 * len(owners.all_aliases())
+    timing = compare(plain, ours, clock=WALL, calls=1, rounds=ROUNDS)
+    line = Line(f"20 flights, {name}: {sum(sent)} rows fetched", timing, statements=(1, seen.total()))
+    report.add(PAGES.format(rows=flights), line)
+
+
+FLOWS: Final[dict[str, Ask]] = {
+    "instances, in no order": lambda rows: rows.order_by(),
+    "instances by the primary key": lambda rows: rows.order_by("pk"),
+    "three columns by the primary key": lambda rows: rows.order_by("pk").values_list("pk", "carrier", "dep_delay"),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_streams_of_flights(name: str, flights: int, report: Report) -> None:
+    plain, ours = sides(lambda rows: sum(1 for _ in FLOWS[name](rows).iterator()))
+    timing = compare(plain, ours, clock=WALL, calls=1, rounds=3)
+    assert ours.call() == flights
+    section, rates = STREAMS.format(rows=flights), [f"{flights / side * 1e9:,.0f}" for side in timing.medians]
+    report.add(section, Line(name, timing, STREAMING))
+    report.add(section, Line("the same, in rows per second", plain=rates[0], ours=rates[1]))
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_groups(name: str, flights: int, report: Report) -> None:
-    ask = QUESTIONS[name]
-    plain, ours = Side(partial(_asked, ask, twin(Flight)), one_plain_database), Side(partial(_asked, ask, Flight))
+    plain, ours = sides(QUESTIONS[name])
     ours.call()  # what values are is asked once
     with queries_by_database() as seen:
         mine = ours.call()
@@ -101,8 +142,9 @@ def test_groups(name: str, flights: int, report: Report) -> None:
     report.add(GROUPS.format(rows=flights), Line(name, timing, statements=(1, seen.total())))
 
 
-def _asked(ask: Ask, model: Any) -> Any:
-    return ask(model.objects)
+def sides(ask: Ask) -> tuple[Side, Side]:
+    plain = twin(Flight)
+    return Side(lambda: ask(plain.objects), one_plain_database), Side(lambda: ask(Flight.objects))
 
 
 def _rounded(answer: Any) -> Any:
@@ -153,6 +195,7 @@ def test_against_horizontal_sharding_of_sqlalchemy(report: Report) -> None:
         assert theirs() == mine()
         timing = compare(Side(theirs), Side(mine), clock=WALL, calls=1, rounds=ROUNDS)
         report.add(PEER, Line(name, timing))
+    session.close()
 
 
 def _sharded_session() -> tuple[Any, Any]:
