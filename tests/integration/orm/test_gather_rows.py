@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery, Window
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.db.models import BigIntegerField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Window
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from django.db.transaction import TransactionManagementError
@@ -15,6 +15,7 @@ from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmuta
 from shardkit.orm.gathering import keys as gather_keys
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
+from tests.nasty.models import VENDOR
 from tests.oracle import on_plain_database
 from tests.shop.models import Customer, Gadget, Label, Order, Product, Shipment
 
@@ -414,6 +415,42 @@ def test_one_shard_down_is_named(shop: Shop) -> None:
     with down.execute_wrapper(refuse), pytest.raises(OperationalError, match="gone"), transaction.atomic():
         list(Shipment.objects.filter(order__status="new"))
 
+    same(lambda: Shipment.objects.filter(order__status="new"))
+
+
+#: Too much for a product of integers, in an order with a large number only.
+TOO_MUCH: Any = ExpressionWrapper(F("number") * 9_000_000_000, BigIntegerField())
+
+
+@pytest.mark.skipif(VENDOR == "sqlite", reason="its products become floats")
+@pytest.mark.parametrize("by", [None, "default"], ids=["at_the_first_statement", "after_others"])
+@pytest.mark.parametrize("ways", [1000, 0], ids=["expressions", "tables"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: Order.objects.alias(x=TOO_MUCH).filter(x__gt=5, shipments__cost__gt=0), id="gathered"),
+        pytest.param(lambda: Order.objects.values("status").annotate(s=Sum(TOO_MUCH)), id="groups"),
+        pytest.param(lambda: Order.objects.annotate(x=TOO_MUCH).order_by("x"), id="rows"),
+    ],
+)
+def test_connections_go_on_after_an_error_of_one_shard(
+    shop: Shop, settings: Any, make: Any, ways: int, by: str | None
+) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": ways}
+    wrong = shop.orders_of(shop.customer_on(2, 3))[0]
+    with transaction.atomic():
+        Order.objects.filter(pk=wrong.pk).update(number=2**31 - 1)
+        if by is not None:
+            assert Order.objects.filter(shipments__isnull=True).exists()
+        for _ in range(3):
+            with pytest.raises(DatabaseError), transaction.atomic():
+                list(make())
+            assert (
+                len(shop.orders)
+                == len(Order.objects.all())
+                == sum(Order.objects.using(alias).count() for alias in shop.shards)
+            )
+        transaction.set_rollback(True)
     same(lambda: Shipment.objects.filter(order__status="new"))
 
 
