@@ -2,7 +2,10 @@
 
 Flights and planes are placed by tail number, the weather by airport and month, airlines and airports are copied
 everywhere. What is right comes from the files, read with nothing but Python's csv module. January is asked about, or
-the months that TESTAPP_MONTHS names; TESTAPP_SHARDS=0 asks one plain database.
+the months that TESTAPP_MONTHS names; TESTAPP_SHARDS=0 asks one plain database. The numbers that tutorials print are of
+the whole year:
+
+    TESTAPP_MONTHS=all python -m pytest tests/scenarios/test_known_numbers.py
 """
 
 from __future__ import annotations
@@ -305,7 +308,7 @@ class TestWeather:
     def test_flights_that_left_in_an_hour_without_a_reading(self, files: Files, month):
         readings = grouped(files.weather, *HOUR)
 
-        unread = Flight.objects.filter(~Exists(reading().filter(month=month)), month=month)
+        unread = Flight.objects.filter(~Exists(reading()), month=month)
         counted = unread.values_list("origin").annotate(n=Count("id")).order_by("origin")
 
         flights = [line for line in files.flights if line["month"] == str(month)]
@@ -316,7 +319,7 @@ class TestWeather:
     def test_delays_by_the_visibility_they_left_in(self, files: Files, month):
         joined = (
             Flight.objects.filter(month=month)
-            .annotate(visib=Subquery(reading().filter(month=month).values("visib")[:1]))
+            .annotate(visib=Subquery(reading().values("visib")[:1]))
             .exclude(visib=None)
             .values_list("visib")
             .annotate(n=Count("id"), delay=Avg("dep_delay"))
@@ -362,6 +365,52 @@ class TestWeather:
             for key, lines in grouped(files.weather, *HOUR).items()
             if hour_of(key) in expected
         ) == list(visib)
+
+
+@pytest.mark.skipif(MONTHS != "all", reason="the numbers are of all months: set TESTAPP_MONTHS=all")
+class TestTheWholeYear:
+    """What joins find, in numbers: SQL over the files as one table each says the same."""
+
+    def test_flights_join_readings(self):
+        rows = planned(Gather, Flight.objects.filter(Exists(reading())))
+        joined = planned(Gather, Flight.objects.filter(~Exists(reading())))
+
+        assert 336_776 == Flight.objects.count()
+        assert 335_220 == rows.count()
+        assert [("EWR", 642), ("JFK", 546), ("LGA", 368)] == list(
+            joined.values_list("origin").annotate(n=Count("id")).order_by("origin")
+        )
+
+    def test_readings_join_flights(self):
+        """Two readings share an hour at each airport in the night in which clocks are set back, when nobody flies."""
+        hours = {name: OuterRef(name) for name in HOUR}
+
+        assert 26_115 == Weather.objects.count()
+        assert 19_378 == planned(Gather, Weather.objects.filter(Exists(Flight.objects.filter(**hours)))).count()
+
+    def test_delays_by_visibility(self):
+        found = planned(
+            Gather,
+            Flight.objects.annotate(visib=Subquery(reading().values("visib")[:1]))
+            .exclude(visib=None)
+            .values_list("visib")
+            .annotate(n=Count("id"), delay=Avg("dep_delay"))
+            .order_by("visib"),
+        )
+
+        rows = [floats(row) for row in found]
+        assert 20 == len(rows)
+        assert 335_220 == sum(n for _visib, n, _delay in rows)
+        assert [(0.0, 110, close(32.252873563218394)), (0.06, 93, close(22.2))] == rows[:2]
+        assert [(9.0, 11_436, close(18.762949476558944)), (10.0, 278_739, close(10.951549367828692))] == rows[-2:]
+
+    def test_flights_without_a_described_plane(self):
+        described = Plane.objects.filter(pk=OuterRef("plane"))
+        counted = Flight.objects.filter(~Exists(described)).values_list("plane").annotate(n=Count("id"))
+
+        expected = [(None, 2512), ("N725MQ", 575), ("N722MQ", 513), ("N723MQ", 507), ("N713MQ", 483), ("N735MQ", 396)]
+        assert expected == list(counted.order_by("-n", "plane")[:6])
+        assert 722 == len(counted)
 
 
 def hour_of(key: tuple[str, ...]) -> tuple[Any, ...]:
