@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Avg, Count, F, Window
+from django.db.models import Avg, Count, Exists, F, OuterRef, Q, Sum, Window
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 
 from shardkit.errors import CrossDatabaseQuery
@@ -102,6 +104,84 @@ def test_one_database_has_no_routes(deployment: str) -> None:  # noqa: F811
     plan = Customer.objects.order_by("name").route()
 
     assert (deployment == "plain") == (plan == Local("there is one database"))
+
+
+# Which plan a read gets. That its answer is right is asked elsewhere, of each.
+
+first_orders: Any = Order.objects.order_by("-customer").values("customer")
+mine: Any = Order.objects.filter(customer=OuterRef("pk"))
+numbered = {"r": Window(RowNumber(), partition_by="customer_id", order_by="-total")}
+PLANS: dict[str, dict[str, Callable[[Shop], Any]]] = {
+    "Single": {
+        "key": lambda s: Order.objects.filter(customer_id=s.customers[3].pk, number=1),
+        "key as text": lambda s: Order.objects.filter(customer_id=str(s.customers[3].pk)),
+        "key by its row": lambda s: Order.objects.filter(customer=Customer(id=s.customers[3].pk)),
+        "pk": lambda s: Order.objects.filter(pk=s.orders[7].pk),
+        "contradiction": lambda s: Order.objects.filter(customer=s.customers[0]).filter(customer=s.customers[15]),
+        "parent's key": lambda s: Line.objects.filter(order__customer_id=s.customers[3].pk),
+        "child's key": lambda s: Customer.objects.filter(orders__customer_id=s.customers[3].pk).distinct(),
+        "two keys of one shard": lambda s: Order.objects.filter(
+            Q(customer=s.customers[0]) | Q(customer=s.customers[1])
+        ),
+    },
+    "Merge of rows": {
+        "all": lambda _: Order.objects.all(),
+        "ordered": lambda _: Order.objects.order_by("-weight", "id")[10:50],
+        "nulls last": lambda _: Order.objects.order_by(F("weight").asc(nulls_last=True), "id"),
+        "by a parent": lambda _: Order.objects.order_by("customer__name", "id"),
+        "by a copied row": lambda _: Order.objects.order_by("customer__country__name", "id"),
+        "hidden sort column": lambda _: Order.objects.values_list("status", flat=True).order_by("-created")[:11],
+        "excluded key": lambda s: Order.objects.exclude(customer=s.customers[3]),
+        "key or another column": lambda s: Order.objects.filter(Q(customer=s.customers[3]) | Q(status="new")),
+        "exists": lambda _: Customer.objects.filter(Exists(mine.filter(total__gt=7))),
+        "not exists": lambda _: Customer.objects.filter(~Exists(mine)),
+        "among colocated rows": lambda _: Order.objects.filter(customer__in=Customer.objects.filter(score__gt=0)),
+        "whole groups": lambda _: (
+            Order.objects.values("customer_id")
+            .annotate(n=Count("id"))
+            .filter(n__gt=1)
+            .order_by("-n", "customer_id")[:5]
+        ),
+        "children": lambda _: Customer.objects.annotate(a=Count("orders", distinct=True), b=Count("orders__lines")),
+        "windows of the key": lambda _: Order.objects.annotate(**numbered).filter(r=1),
+        "related here": lambda _: Customer.objects.select_related("profile", "country"),
+        "raw expression": lambda _: Order.objects.annotate(x=RawSQL("number*2", [])),
+    },
+    "Merge of groups": {
+        "groups": lambda _: Order.objects.values("status").annotate(n=Count("id"), t=Sum("total")).order_by("-n")[:2],
+        "having": lambda _: Order.objects.values("status").annotate(n=Count("id")).filter(n__gt=20),
+        "distinct": lambda _: Order.objects.values("status").distinct().order_by("status", "note"),
+        "distinct copied rows": lambda _: Country.objects.filter(customer__score__gte=0).distinct(),
+        "groups of copied rows": lambda _: Label.objects.filter(order__status="paid").annotate(n=Count("order")),
+    },
+    "Gather": {
+        "join elsewhere": lambda _: Shipment.objects.filter(order__status="paid"),
+        "nothing elsewhere": lambda _: Order.objects.filter(shipments__isnull=True),
+        "copied base": lambda _: Country.objects.filter(customer__isnull=True),
+        "exists elsewhere": lambda _: Order.objects.filter(Exists(Shipment.objects.filter(order=OuterRef("pk")))),
+        "among the first": lambda _: Order.objects.filter(customer__in=first_orders[:3]),
+        "not among": lambda _: Customer.objects.exclude(id__in=Customer.objects.values("referrer_id")),
+        "windows over all": lambda _: Order.objects.annotate(r=Window(RowNumber(), order_by="pk")),
+        "union": lambda _: Order.objects.filter(number=0).union(Order.objects.filter(status="new")),
+        "union of all": lambda _: Order.objects.filter(number=0).union(Order.objects.filter(status="new"), all=True),
+        "intersection": lambda _: Order.objects.filter(number=0).intersection(Order.objects.filter(status="new")),
+        "difference": lambda _: Order.objects.filter(number=0).difference(Order.objects.filter(status="new")),
+        "distinct on": lambda _: Order.objects.order_by("status", "-total", "id").distinct("status"),
+        "related elsewhere": lambda _: Shipment.objects.select_related("order__customer"),
+        "related to itself": lambda _: Customer.objects.select_related("referrer"),
+        "related to global": lambda _: Order.objects.select_related("product"),
+        "raw table": lambda _: Order.objects.extra(tables=["shop_shipment"]),
+        "generic relation": lambda _: Order.objects.filter(tags__tag="tag-1"),
+    },
+}
+
+
+@pytest.mark.parametrize(("expected", "name"), [(plan, name) for plan, reads in PLANS.items() for name in reads])
+def test_a_read_gets_its_plan(shop: Shop, expected: str, name: str) -> None:
+    plan = PLANS[expected][name](shop).route()
+
+    sort = f"Merge of {plan.recipe.value}" if isinstance(plan, Merge) else type(plan).__name__
+    assert expected == sort, plan
 
 
 # EXPLAIN.

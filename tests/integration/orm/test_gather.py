@@ -256,6 +256,7 @@ later: Any = Order.objects.filter(number__gt=0)
 @cases(
     union=lambda _: new.union(later),
     union_of_all=lambda _: new.union(later, all=True),
+    union_of_all_counted=lambda _: new.union(later, all=True).count(),
     union_ordered=lambda _: new.union(later).order_by("-id")[3:9],
     union_counted=lambda _: new.union(later).count(),
     union_of_values=lambda _: new.values_list("number").union(later.values_list("pk")),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,7 +14,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db import OperationalError, connections, models
+from django.db import OperationalError, connection, connections, models
 from django.db.models import Prefetch, QuerySet, Sum, aprefetch_related_objects
 
 from shardkit.errors import CrossShardQuery, ShardUnavailable
@@ -126,6 +130,38 @@ def test_querysets_and_queries_survive_pickling(shop: Shop, case: Callable[..., 
 
     same(again)
     same(lambda: pickle.loads(pickle.dumps(case(shop))))  # noqa: S301
+
+
+#: What another process does with a pickled queryset, of the test databases.
+ELSEWHERE = """
+import json, pickle, sys
+import django
+django.setup()
+from django.db import connections
+for alias, name in json.loads(sys.argv[1]).items():
+    connections[alias].settings_dict["NAME"] = name
+rows = list(pickle.load(sys.stdin.buffer))
+pickle.dump([(row.pk, row.shard, row.status, row.customer.name) for row in rows], sys.stdout.buffer)
+"""
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="no other process sees a database in memory")
+@cases(
+    one_shard=lambda s: Order.objects.filter(customer=s.customer_on(2, 3)).select_related("customer"),
+    all_shards=lambda _: Order.objects.filter(status="new").select_related("customer"),
+    gathered=lambda _: Order.objects.filter(shipments__cost__gt=3).select_related("customer").order_by("-pk"),
+)
+def test_another_process_evaluates_a_queryset(shop: Shop, case: Callable[..., Any]) -> None:
+    names = json.dumps({alias: connections[alias].settings_dict["NAME"] for alias in connections})
+    expected = [(row.pk, row.shard, row.status, row.customer.name) for row in case(shop)]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    command = [sys.executable, "-c", ELSEWHERE, names]
+
+    done = subprocess.run(command, input=pickle.dumps(case(shop)), env=environment, capture_output=True, check=False)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert expected
+    assert sorted(expected) == sorted(pickle.loads(done.stdout))  # noqa: S301
 
 
 def test_a_pickled_row_knows_its_shard(shop: Shop) -> None:
