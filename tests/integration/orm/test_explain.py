@@ -110,7 +110,6 @@ def test_one_database_has_no_routes(deployment: str) -> None:  # noqa: F811
 
 first_orders: Any = Order.objects.order_by("-customer").values("customer")
 mine: Any = Order.objects.filter(customer=OuterRef("pk"))
-numbered = {"r": Window(RowNumber(), partition_by="customer_id", order_by="-total")}
 PLANS: dict[str, dict[str, Callable[[Shop], Any]]] = {
     "Single": {
         "key": lambda s: Order.objects.filter(customer_id=s.customers[3].pk, number=1),
@@ -143,7 +142,9 @@ PLANS: dict[str, dict[str, Callable[[Shop], Any]]] = {
             .order_by("-n", "customer_id")[:5]
         ),
         "children": lambda _: Customer.objects.annotate(a=Count("orders", distinct=True), b=Count("orders__lines")),
-        "windows of the key": lambda _: Order.objects.annotate(**numbered).filter(r=1),
+        "windows of the key": lambda _: Order.objects.annotate(
+            r=Window(RowNumber(), partition_by="customer_id")
+        ).filter(r=1),
         "related here": lambda _: Customer.objects.select_related("profile", "country"),
         "raw expression": lambda _: Order.objects.annotate(x=RawSQL("number*2", [])),
     },
