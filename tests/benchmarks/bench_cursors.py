@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.benchmarks.bench_merge import fill
-from tests.benchmarks.measuring import WALL, Clock, Side, compare
+from tests.benchmarks.measuring import WALL, Clock, Side, compare, medians
 from tests.benchmarks.report import Goal, Line, Report
 from tests.benchmarks.twins import one_plain_database, twin
 from tests.fix_queries import queries_by_database
@@ -78,10 +78,13 @@ def test_the_condition_alone(samples: None, report: Report, clock: Clock) -> Non
 def test_pages_by_cursor_and_by_number(samples: None, report: Report) -> None:
     del samples
     rows = ORDERS["by the primary key"]
-    for number in NUMBERS:
-        cursor, page = cursor_of(rows, number), partial(numbered, rows, number)
-        assert turn(rows, cursor)[1] == page()
-        timing = compare(Side(page), Side(partial(turn, rows, cursor)), clock=WALL, rounds=20)
-        report.add(OFFSETS, Line(f"page {number:,}", timing))
-        report.add_point("cursors", "by number, with OFFSET", number, timing.plain / 1e6)
-        report.add_point("cursors", "by cursor", number, timing.ours / 1e6)
+    by_cursor = [partial(turn, rows, cursor_of(rows, number)) for number in NUMBERS]
+    by_number = [partial(numbered, rows, number) for number in NUMBERS]
+    for page, same in zip(by_cursor, by_number, strict=True):
+        assert turn(*page.args)[1] == same()
+    curves: dict[str, list[Any]] = {"by number, with OFFSET": [*by_number], "by cursor": [*by_cursor]}
+    for name, pages in curves.items():
+        for number, taken in zip(NUMBERS, medians([Side(page) for page in pages], rounds=60), strict=True):
+            report.add_point("cursors", name, number, taken / 1e6)
+    for number, page, same in zip(NUMBERS, by_cursor, by_number, strict=True):
+        report.add(OFFSETS, Line(f"page {number:,}", compare(Side(same), Side(page), clock=WALL, rounds=20)))

@@ -10,7 +10,7 @@ import gc
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -69,6 +69,15 @@ def compare(plain: Side, ours: Side, *, clock: Clock = CPU, calls: int = 0, roun
     gc.unfreeze()
     ratios = [ours / plain for plain, ours in zip(times[plain], times[ours], strict=True)]
     return Timing(median(times[plain]), median(times[ours]), ratios)
+
+
+def medians(sides: Sequence[Side], *, clock: Clock = WALL, calls: int = 1, rounds: int = ROUNDS) -> list[float]:
+    """Time *sides* in turn, and return what a call of each costs, in nanoseconds."""
+    times: list[list[float]] = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, taken in zip(sides, times, strict=True):
+            taken.append(_time_batch(side, calls, clock) / calls)
+    return [median(taken) for taken in times]
 
 
 def _calls_per_batch(side: Side, clock: Clock) -> int:
