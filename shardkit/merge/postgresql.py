@@ -15,15 +15,15 @@ from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.keys import Keys, as_bytes, as_they_are, nan_last, ranked
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 
-# What is volatile is computed behind ORDER BY and LIMIT: for the rows that are sent, and not for all that are sorted.
-_IS_SENT: Final = "clock_timestamp() IS NOT NULL"
-# pg_collation_for() raises for a type that has none, and CASE keeps it from being asked.
+# pg_collation_for() raises for a type that has none, and CASE keeps it from being asked. What is volatile, as the clock,
+# is computed behind ORDER BY and LIMIT: for the rows that are sent, and not for all that are sorted.
 _COLLATION: Final = (
-    f"CASE WHEN {_IS_SENT} AND pg_typeof({{sql}}) IN ('text'::regtype, 'varchar'::regtype) "
+    "CASE WHEN clock_timestamp() IS NOT NULL AND pg_typeof({sql}) IN ('text'::regtype, 'varchar'::regtype) "
     "THEN pg_collation_for({sql}) END"
 )
 _COLLATION_IF_ANY: Final = (
-    f"CASE WHEN {_IS_SENT} AND pg_typeof({{sql}})::oid = ANY (ARRAY(SELECT oid FROM pg_type WHERE typcollation <> 0)) "
+    "CASE WHEN clock_timestamp() IS NOT NULL "
+    "AND pg_typeof({sql})::oid = ANY (ARRAY(SELECT oid FROM pg_type WHERE typcollation <> 0)) "
     "THEN pg_collation_for({sql}) END"
 )
 _UNKNOWN: Final = (
