@@ -15,8 +15,8 @@ from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.keys import Keys, as_bytes, as_they_are, nan_last, ranked
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 
-# pg_collation_for() raises for a type that has none, and CASE keeps it from being asked. What is volatile, as the clock,
-# is computed behind ORDER BY and LIMIT: for the rows that are sent, and not for all that are sorted.
+# pg_collation_for() raises for a type that has none, and CASE keeps it from being asked. What is volatile, as the
+# clock is, is computed behind ORDER BY and LIMIT: for the rows that are sent, and not for all that are sorted.
 _COLLATION: Final = (
     "CASE WHEN clock_timestamp() IS NOT NULL AND pg_typeof({sql}) IN ('text'::regtype, 'varchar'::regtype) "
     "THEN pg_collation_for({sql}) END"
