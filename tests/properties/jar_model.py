@@ -1,0 +1,171 @@
+"""Does a browser's jar of tokens keep what its user wrote and saw, whichever response arrives first?
+
+One browser sends requests whenever it likes, and each takes the tokens that are in the jar at that moment; other people
+write too; replicas advance, are left and crash. A rule says what a server does; `session_model.explore` takes every
+order. A state violates when a request has read less than some response that the browser had before it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, reduce
+from typing import Final, NamedTuple
+
+from shardkit.consistency.vectors import UNKNOWN, Entry
+
+#: What a token demands that nobody has written.
+NOTHING: Final = Entry()
+
+
+class Point(int):
+    """A position in a model: a count of commits."""
+
+    __slots__ = ()
+
+    def includes(self, other: Point) -> bool:
+        return self >= other
+
+    def joined(self, other: Point) -> Point:
+        return max(self, other)
+
+
+class Rule(NamedTuple):
+    """What a server does; the defaults are shardkit's rules."""
+
+    #: A new token has a name of its own, and takes away exactly those that its request brought.
+    appends: bool = True
+    #: Who has read the primary demands of replicas what was there.
+    minds_primary_reads: bool = True
+    #: Who leaves a replica demands what the primary has by then.
+    minds_leaving: bool = True
+    #: A replica that crashed is used when it has what the primary had when it was back.
+    proves_crashed: bool = True
+
+
+class Replica(NamedTuple):
+    """One replica: how far it is, its life, and what it must have to be used."""
+
+    position: Point = Point(0)
+    life: int = 0
+    proof: Point = Point(0)
+
+    def usable(self, rule: Rule) -> bool:
+        return self.position >= self.proof or not rule.proves_crashed
+
+
+class Request(NamedTuple):
+    """A request and its response."""
+
+    writes: bool
+    #: ``waiting``, ``sent``, ``answered`` and ``done``.
+    stage: str = "waiting"
+    #: The tokens that it was sent with, and what the browser had seen by then.
+    brought: frozenset[Entry] = frozenset()
+    floor: int = 0
+    #: The token of the response, if it has one, and whether those that were brought are gone with it.
+    token: Entry | None = None
+    replaces: bool = False
+    #: What it wrote or read.
+    value: int = 0
+
+
+class Jar(NamedTuple):
+    """Everything at one moment."""
+
+    rule: Rule
+    requests: tuple[Request, ...]
+    tokens: frozenset[Entry] = frozenset()
+    #: The greatest of what was written and read by the responses that have arrived.
+    seen: int = 0
+    primary: Point = Point(0)
+    replicas: tuple[Replica, ...] = (Replica(), Replica())
+    #: How often somebody else may write, and a replica may crash.
+    others: int = 0
+    crashes: int = 0
+
+
+def successors(jar: Jar) -> Iterator[Jar]:
+    """Yield what can happen next."""
+    for at, request in enumerate(jar.requests):
+        for changed, moved in _moves(jar, request):
+            requests = (*jar.requests[:at], moved, *jar.requests[at + 1 :])
+            yield changed._replace(requests=tuple(sorted(requests, key=hash)))
+    for at, replica in enumerate(jar.replicas):
+        if replica.position < jar.primary:
+            yield _with(jar, at, replica._replace(position=Point(replica.position + 1)))
+        if jar.crashes and replica.position:
+            back = Replica(Point(replica.position - 1), replica.life + 1, jar.primary)
+            yield _with(jar._replace(crashes=jar.crashes - 1), at, back)
+    if jar.others:
+        yield jar._replace(primary=Point(jar.primary + 1), others=jar.others - 1)
+
+
+def violates(jar: Jar) -> bool:
+    """Say whether a request has read less than the browser had seen when it was sent."""
+    return any(
+        not request.writes and request.stage in {"answered", "done"} and request.value < request.floor
+        for request in jar.requests
+    )
+
+
+def _with(jar: Jar, at: int, replica: Replica) -> Jar:
+    return jar._replace(replicas=(*jar.replicas[:at], replica, *jar.replicas[at + 1 :]))
+
+
+def _moves(jar: Jar, request: Request) -> Iterator[tuple[Jar, Request]]:
+    match request.stage:
+        case "waiting":
+            yield jar, request._replace(stage="sent", brought=jar.tokens, floor=jar.seen)
+        case "sent" if request.writes:
+            written = jar._replace(primary=Point(jar.primary + 1))
+            yield (
+                written,
+                _answer(written, request, _demanding(_joined(request.brought), written.primary), jar.primary + 1),
+            )
+        case "sent":
+            for entry, value in _reads(jar, _joined(request.brought)):
+                yield jar, _answer(jar, request, entry, value)
+        case "answered":
+            tokens = jar.tokens if request.token is None or jar.rule.appends else frozenset()
+            gone = request.brought if request.replaces else frozenset()
+            new = {request.token} - {None, NOTHING}
+            kept = jar._replace(tokens=frozenset(tokens - gone | new), seen=max(jar.seen, request.value))
+            yield kept, Request(request.writes, "done", floor=request.floor, value=request.value)
+
+
+@cache
+def _joined(tokens: frozenset[Entry]) -> Entry:
+    return reduce(Entry.joined, sorted(tokens, key=repr), NOTHING)
+
+
+def _demanding(entry: Entry, position: Point) -> Entry:
+    return Entry(position, entry.replica, entry.life)
+
+
+def _reads(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
+    """Yield how one read can go: what is demanded after it, and what it has read."""
+    if entry.required is UNKNOWN:
+        entry = _demanding(entry, jar.primary)
+    kept = [
+        at for at, replica in enumerate(jar.replicas) if (f"{at}", f"{replica.life}") == (entry.replica, entry.life)
+    ]
+    if kept:
+        replica = jar.replicas[kept[0]]
+        if replica.usable(jar.rule) and replica.position >= (entry.required or 0):
+            yield entry, replica.position
+        yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
+    if entry.replica:
+        entry = Entry(jar.primary if jar.rule.minds_leaving else entry.required)
+    yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
+    for at, replica in enumerate(jar.replicas):
+        if replica.usable(jar.rule) and replica.position >= (entry.required or 0):
+            yield Entry(entry.required, f"{at}", f"{replica.life}"), replica.position
+
+
+def _answer(jar: Jar, request: Request, entry: Entry, value: int) -> Request:
+    """Write the response: a token where something is new, in place of those that the request brought."""
+    required = entry.required
+    if required is not None and all(each.usable(jar.rule) and each.position >= required for each in jar.replicas):
+        entry = Entry(None, entry.replica, entry.life)
+    is_news = entry != _joined(request.brought)
+    return request._replace(stage="answered", token=entry if is_news else None, replaces=is_news, value=value)
