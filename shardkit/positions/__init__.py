@@ -1,0 +1,1 @@
+"""How far has a database got?"""

@@ -1,0 +1,80 @@
+"""What is asked of every vendor about replication?
+
+All questions go through the driver's own cursor: nobody counts, logs or wraps them.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from shardkit.positions.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where a primary is."""
+
+    position: Position
+    #: Whether it takes writes; one that was demoted does not.
+    is_writable: bool = True
+    #: What the next sample of the same connection wants to know again.
+    memo: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """How far a replica has followed."""
+
+    #: None when that cannot be told.
+    position: Position | None
+    #: What the server and its start are called: another one may be further behind than this one was.
+    life: str
+    #: False for a server that follows nobody, since it was promoted.
+    is_replica: bool = True
+    memo: Any = None
+
+
+class Replication(Protocol):
+    """What one vendor can say."""
+
+    def position(self, connection: BaseDatabaseWrapper) -> Position:
+        """Return where the primary is: every commit that was reported before the call is included."""
+        ...
+
+    def sample(self, connection: BaseDatabaseWrapper, memo: Any = None) -> Sample:
+        """Return the same for the monitor."""
+        ...
+
+    def state(self, connection: BaseDatabaseWrapper, memo: Any = None) -> ReplicaState:
+        """Return how far the replica behind *connection* is."""
+        ...
+
+    def lives(self, connection: BaseDatabaseWrapper, life: str) -> bool:
+        """Say whether *connection* leads to the server, and to the start of it, that *life* names."""
+        ...
+
+    def make_read_only(self, connection: BaseDatabaseWrapper) -> None:
+        """Let the server refuse what *connection* writes from here on."""
+        ...
+
+    def conflicts(self, error: BaseException) -> bool:
+        """Say whether a replica gave up a read for the sake of following; the read can be tried elsewhere."""
+        ...
+
+
+def asked(connection: BaseDatabaseWrapper, sql: str, params: Any = ()) -> tuple[Any, ...]:
+    """Return the first row that the database answers; an empty one where there is none."""
+    driver: Any = connection.connection
+    with connection.wrap_database_errors, closing(driver.cursor()) as cursor:
+        cursor.execute(sql, params)
+        return (cursor.fetchone() if cursor.description else None) or ()
+
+
+def cause_of(error: BaseException) -> Any:
+    """Return what the driver raised, which Django wraps."""
+    return error.__cause__ or error
