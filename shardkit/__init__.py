@@ -5,7 +5,8 @@ The plans are what `queryset.route()` returns and the signal `query_planned` sen
 
 from __future__ import annotations
 
+from shardkit.consistency.reading import use_primary
 from shardkit.environment import from_env
 from shardkit.routing.plan import Gather, Local, Merge, Refuse, Single
 
-__all__ = ["Gather", "Local", "Merge", "Refuse", "Single", "from_env"]
+__all__ = ["Gather", "Local", "Merge", "Refuse", "Single", "from_env", "use_primary"]

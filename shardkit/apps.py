@@ -19,10 +19,12 @@ class ShardkitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and write the first shard map after the first migrate."""
+        """Register the system checks, watch connections, and write the first shard map after the first migrate."""
         from shardkit import checks
+        from shardkit.consistency import observing
 
         checks.register_all()
+        observing.start()
         post_migrate.connect(_write_first_map, sender=self, dispatch_uid="shardkit.first_map")
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError
+from django.utils.module_loading import import_string
 
 from shardkit import conf
 from shardkit.catalog import store
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 #: The catalog contradicts the settings, or was written by a newer shardkit.
 CATALOG_ERROR = "shardkit.E050"
+#: Replicas are read, and nothing carries the sessions of users.
+STICKY_WARNING = "shardkit.W003"
+MIDDLEWARE = "shardkit.middleware.StickyPrimaryMiddleware"
 
 
 def register_all() -> None:
@@ -36,7 +41,18 @@ def register_all() -> None:
 
 def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Check SHARDKIT, DATABASES and what goes with them."""
-    return [_message(problem.id, problem.fact, problem.hint, None) for problem in conf.current_problems()]
+    found = [_message(problem.id, problem.fact, problem.hint, None) for problem in conf.current_problems()]
+    if not found and conf.get_settings().replicas and not _is_sticky():
+        fact = "There are replicas, and MIDDLEWARE lacks the StickyPrimaryMiddleware: users may miss what they wrote."
+        found.append(_message(STICKY_WARNING, fact, f"Add {MIDDLEWARE!r} as the first entry of MIDDLEWARE.", None))
+    return found
+
+
+def _is_sticky() -> bool:
+    """Say whether the middleware, or a subclass of it, is in the settings; functions are taken for what they are."""
+    kinds = (import_string(name) for name in settings.MIDDLEWARE)
+    ancestors = (ancestor for kind in kinds for ancestor in getattr(kind, "__mro__", ()))
+    return MIDDLEWARE in {f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in ancestors}
 
 
 def check_models(app_configs: Sequence[AppConfig] | None = None, **_kwargs: Any) -> list[checks.CheckMessage]:

@@ -6,7 +6,7 @@ from shardkit.catalog.lookups import ByLookup
 from shardkit.catalog.tables import DirectoryEntry, IdRange, ShardMapVersion
 from shardkit.orm.fields import ShardedAutoField, ShardedUUIDField, ShardKeyCharField
 from shardkit.orm.models import PlacedModel, ReferenceModel, ShardedModel
-from shardkit.orm.query import ShardedManager, ShardedQuerySet
+from shardkit.orm.query import ReplicaManager, ShardedManager, ShardedQuerySet
 from shardkit.topology.placements import ByHash, ByList, ByRange
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "IdRange",
     "PlacedModel",
     "ReferenceModel",
+    "ReplicaManager",
     "ShardKeyCharField",
     "ShardMapVersion",
     "ShardedAutoField",

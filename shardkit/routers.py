@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 
 from shardkit import conf
+from shardkit.orm.aliases import READS
 from shardkit.routing.history import todays_model
 from shardkit.routing.registry import Kind, databases_of, placement_of, serializing
 from shardkit.topology.names import LOGICAL, Alias
@@ -22,9 +23,9 @@ class ShardRouter:
     """
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        """Answer the logical database."""
+        """Answer the logical database, marked for a read where there are replicas."""
         del model, hints
-        return LOGICAL
+        return READS if conf.get_settings().replicas else LOGICAL
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
         """Answer the logical database."""

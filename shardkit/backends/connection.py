@@ -16,6 +16,7 @@ from django.db import connections
 from shardkit.catalog.names import ID_RANGE_TABLE, SHARD_MAP_TABLE
 from shardkit.orm.compilers import compilers_over
 from shardkit.orm.placing import catch_up
+from shardkit.replication import monitor
 from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
 from shardkit.routing.transactions import JoinedTransactions
 from shardkit.topology.names import LOGICAL
@@ -66,6 +67,15 @@ class LogicalOperations:
         return statements
 
 
+class LogicalCreation:
+    """Make test databases that can be destroyed (a mixin of `DatabaseCreation`)."""
+
+    def destroy_test_db(self, *args: Any, **kwargs: Any) -> None:
+        """Stop the monitor first: PostgreSQL drops no database that somebody is connected to."""
+        monitor.stop()
+        super().destroy_test_db(*args, **kwargs)  # type: ignore[misc]
+
+
 class LogicalConnection(JoinedTransactions):
     """The connection of the alias `default` (a mixin of a vendor's `DatabaseWrapper`)."""
 
@@ -98,9 +108,10 @@ def logical_wrapper(engine: str) -> type[BaseDatabaseWrapper]:
     """Return the `DatabaseWrapper` of the Django backend *engine* as a logical connection."""
     base = import_module(f"{engine}.base").DatabaseWrapper
     operations = type("DatabaseOperations", (LogicalOperations, base.ops_class), {})
+    creation = type("DatabaseCreation", (LogicalCreation, base.creation_class), {})
     wrapper: type[BaseDatabaseWrapper] = type(
         "DatabaseWrapper",
         (LogicalConnection, base),
-        {"ops_class": operations, "plain_class": base, "__module__": base.__module__},
+        {"ops_class": operations, "creation_class": creation, "plain_class": base, "__module__": base.__module__},
     )
     return wrapper

@@ -50,8 +50,8 @@ class PrimaryDemoted(ShardkitError, OperationalError):
     """The alias of a primary leads to a database that takes no writes any more."""
 
     template = (
-        "The database {alias!r} takes writes no more: another was made the primary of its shard. Let DATABASES[{alias!r}] "
-        "lead to the new primary; nothing was written."
+        "The database {alias!r} takes writes no more: another was made the primary of its shard. Nothing was written. "
+        "Let DATABASES[{alias!r}] lead to the new primary."
     )
 
     def __init__(self, alias: str) -> None:

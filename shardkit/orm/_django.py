@@ -92,6 +92,7 @@ CALLABLES: Final[dict[str, tuple[str, ...]]] = {
 
 #: Dotted name of a class to the attributes that an instance must have.
 ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
+    "django.db.transaction.Atomic": ("_from_testcase",),
     "django.db.models.sql.query.Query": (
         "alias_map",
         "alias_refcount",

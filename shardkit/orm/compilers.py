@@ -11,11 +11,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connections
+from django.db import Error, connections
 
+from shardkit import conf
 from shardkit.budgets import spend
+from shardkit.consistency.reading import Reading, reading_by, wish_of
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
-from shardkit.orm.aliases import tag
+from shardkit.orm.aliases import LogicalAlias, is_read, tag
 from shardkit.orm.explaining import explained
 from shardkit.orm.gathering import coordinator, gather
 from shardkit.orm.merging import groups as merge_groups
@@ -28,13 +30,15 @@ from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
 from shardkit.routing.registry import Kind
 from shardkit.routing.shortcut import at_a_glance
 from shardkit.routing.transactions import join
-from shardkit.signals import announce
+from shardkit.signals import announce, announce_reads
+from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
     from shardkit.routing.plan import Plan
+    from shardkit.topology.names import Alias
 
 
 class SelectPlanner:
@@ -64,12 +68,10 @@ class SelectPlanner:
             announce(self.query.model, plan, "select")
             match plan:
                 case Local():
-                    return self.execute_unplanned(*how)
+                    return self._on_one(LOGICAL, *how)
                 case Single(alias):
                     tag(self.using, alias)
-                    join(alias)
-                    self._go_to(connections[alias])
-                    return self.execute_unplanned(*how)
+                    return self._on_one(alias, *how)
                 case Merge() | Gather() | Refuse():
                     return self._on_several(plan, *how)
         except EmptyResultSet:  # it answers itself, without a database: filter(pk__in=[]) does
@@ -93,6 +95,8 @@ class SelectPlanner:
     def _plan(self) -> Plan:
         """Plan the query; one that names a key by its text, when a statement of that text was planned before."""
         query = self.query
+        if type(self.using) is LogicalAlias and self.using.plan is not None:
+            return self.using.plan
         if not shapes.may_name_shard(query) or query.select_for_update or query.explain_info:
             return plan_of(self)
         sql, params = self._compiled = self.as_sql()
@@ -104,16 +108,74 @@ class SelectPlanner:
             shapes.learn(sql, params, lambda: select_of(self), self.connection)
         return plan
 
+    def _on_one(self, alias: Alias, *how: Any) -> Any:
+        """Run the statement on the primary *alias*, or on a replica of it; where one fails, elsewhere."""
+        reading = self._reading(alias)
+        if reading is None:
+            self._go_to_primary(alias)
+            return self.execute_unplanned(*how)
+        while True:
+            connection = reading.connection(alias)
+            try:
+                if connection.alias == alias:
+                    self._go_to_primary(alias)
+                else:
+                    self._go_to(connection)
+                answer = self.execute_unplanned(*how)
+            except Error as error:
+                if not reading.lost(error):
+                    raise
+            else:
+                self._has_read(reading)
+                return answer
+
+    def _go_to_primary(self, alias: Alias) -> None:
+        if alias != LOGICAL:
+            join(alias)
+            self._go_to(connections[alias])
+        elif self.connection.alias != LOGICAL:  # a replica failed
+            self._go_to(connections[LOGICAL])
+
     def _go_to(self, connection: Any) -> None:
         """Run the statement on *connection*, and compile it once where that gives the same text."""
         compiled, logical = self._compiled, self.connection
         # What is closed is not opened to ask for its version: the statement needs its shard alone.
         if compiled is not None and logical.connection is not None and are_alike(logical, connection):
             self.as_sql = lambda: compiled
+        else:
+            self.__dict__.pop("as_sql", None)
         self.connection = connection
+
+    def _reading(self, *primaries: Alias) -> Reading | None:
+        """Return what chooses among replicas; None for what only primaries may answer."""
+        replicas = conf.get_settings().replicas
+        if not replicas or not any(primary in replicas for primary in primaries):
+            return None
+        if not is_read(self.using) or self.query.select_for_update:
+            return None
+        return Reading(wish_of(self.query), LOGICAL_IS_PRIMARY if len(primaries) > 1 else frozenset())
+
+    def _has_read(self, reading: Reading) -> None:
+        reading.done()
+        announce_reads(self.query.model, reading.choices)
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         spend(plan, self.query.model, "select")
+        reading = None if isinstance(plan, Refuse) else self._reading(LOGICAL, *plan.aliases)
+        if reading is None:
+            return self._together(plan, *how)
+        while True:
+            try:
+                with reading_by(reading):
+                    answer = self._together(plan, *how)
+            except Error as error:
+                if not reading.lost(error):
+                    raise
+            else:
+                self._has_read(reading)
+                return answer
+
+    def _together(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         match plan:
             case Merge(recipe=Recipe.ROWS):
                 return merge_rows.execute(self, plan, *how)
@@ -126,6 +188,9 @@ class SelectPlanner:
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")
 
+
+#: A statement over several databases is finished on `default`, whose own rows are read there.
+LOGICAL_IS_PRIMARY: Final = frozenset((LOGICAL,))
 
 _PLANNERS: Final = {
     "SQLCompiler": SelectPlanner,

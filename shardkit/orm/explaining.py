@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
+from shardkit import conf
+from shardkit.consistency.reading import Reading, Wish, wish_of
 from shardkit.orm.gathering import gather
 from shardkit.orm.merging.finishing import finished
 from shardkit.orm.merging.grouping import NotInParts
@@ -16,6 +18,7 @@ from shardkit.orm.planning import refuse
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
 from shardkit.routing.transactions import join
+from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,24 @@ def in_words(plan: Plan, query: Any) -> Plan:
             return replace(plan, pushed=("the conditions on one table alone", "only the columns that are needed"))
         case Local() | Single() | Refuse():
             return plan
+
+
+def reading_from(plan: Plan, query: Any, *, is_read: bool) -> Plan:
+    """Return *plan* with where each primary that has replicas is read at this moment, and why."""
+    replicas = conf.get_settings().replicas
+    if not replicas or isinstance(plan, Refuse):
+        return plan
+    only_primary = frozenset((LOGICAL,)) if isinstance(plan, (Merge, Gather)) else frozenset()
+    is_read = is_read and not query.select_for_update
+    wish = wish_of(query) if is_read else Wish(primary=True)
+    reading = Reading(wish, only_primary)
+    asked = (LOGICAL,) if isinstance(plan, Local) else (plan.alias,) if isinstance(plan, Single) else plan.aliases
+    reads = []
+    for alias in asked:
+        if alias in replicas:
+            choice = reading.looked_up(alias)
+            reads.append(f"{alias} is read from {choice.alias}: {choice.why}")
+    return replace(plan, reads=tuple(reads))
 
 
 def _pushed_rows(query: Any) -> Iterator[str]:

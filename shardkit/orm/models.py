@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from django.db import Error, connections, models
 
 from shardkit import conf
-from shardkit.errors import WrongShard
+from shardkit.errors import ReplicaIsReadOnly, WrongShard
 from shardkit.orm._django import ModelBase
 from shardkit.orm.aliases import LogicalAlias, names_shard, settle
 from shardkit.orm.fields import ShardedAutoField
@@ -97,6 +97,9 @@ class _Spread(models.Model, metaclass=_SpreadBase):
     def save_base(self, *args: Any, **kwargs: Any) -> None:
         """Save, and stay an instance of the logical database."""
         using = kwargs.get("using") or LOGICAL
+        primary = conf.get_settings().primary_of.get(using)
+        if primary is not None:
+            raise ReplicaIsReadOnly(self._meta.label, "save()", using, primary)
         if using != LOGICAL and names_shard(using):
             require_owner(type(self), using, "save()")
         super().save_base(*args, **kwargs)

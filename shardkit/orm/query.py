@@ -13,9 +13,11 @@ from asgiref.sync import sync_to_async
 from django.db import connections, models, transaction
 
 from shardkit import conf
-from shardkit.errors import CrossShardQuery, MixedDatabases, ShardKeyImmutable, WrongShard
-from shardkit.orm.aliases import LogicalAlias, is_routing, names_shard
-from shardkit.orm.explaining import in_words
+from shardkit.conf.shapes import WHEN_STALE
+from shardkit.consistency.reading import Wish
+from shardkit.errors import CrossShardQuery, MixedDatabases, ReplicaIsReadOnly, ShardKeyImmutable, WrongShard
+from shardkit.orm.aliases import LogicalAlias, ReadAlias, is_routing, names_shard
+from shardkit.orm.explaining import in_words, reading_from
 from shardkit.orm.numbering import homes_of_new
 from shardkit.orm.paging.cursors import CursorPage, page_of
 from shardkit.orm.placing import (
@@ -66,14 +68,38 @@ class ShardedQuerySet(models.QuerySet[_M]):
         logical = connections[LOGICAL]
         if not isinstance(logical, JoinedTransactions):
             return alias
+        is_read = type(alias) is ReadAlias
         if not self._for_write and self._is_complete:
             found = shortcut(self.query, self._hints)
             if found is not None:
+                if is_read and found in conf.get_settings().replicas:
+                    return LogicalAlias(is_read=True, plan=at_a_glance(found, placement_of(self.model).kind))
                 logical.use(found)
                 if query_planned.receivers:
                     announce(self.model, at_a_glance(found, placement_of(self.model).kind), "select")
                 return found
-        return LogicalAlias()
+        return LogicalAlias(is_read=is_read)
+
+    def primary(self) -> Self:
+        """Read the primary, whatever replicas there are."""
+        return self._wishing(Wish(primary=True))
+
+    def replica(self, *, max_lag: float | None = None, when_stale: str | None = None) -> Self:
+        """Read a replica that is at most *max_lag* seconds behind; None leaves that to the settings.
+
+        *when_stale* says what to do when none is: ``"primary"``, ``"wait"`` or ``"raise"``; None leaves it to the
+        settings. In a transaction, and for what this session wrote, the primary answers in any case.
+        """
+        if max_lag is not None and max_lag < 0:
+            raise ValueError(f"replica(): max_lag is {max_lag!r}. Make it a number of seconds of 0 or more.")
+        if when_stale not in {None, *WHEN_STALE}:
+            raise ValueError(f"replica(): when_stale is {when_stale!r}. Use one of {', '.join(WHEN_STALE)}.")
+        return self._wishing(Wish(max_lag=max_lag, when_stale=when_stale))
+
+    def _wishing(self, wish: Wish) -> Self:
+        clone: Self = self._chain()  # type: ignore[attr-defined]
+        clone.query.shardkit_wish = wish  # type: ignore[attr-defined]
+        return clone
 
     def route(self) -> Plan:
         """Return the plan of this query, which says on which databases it runs and why; nothing is run."""
@@ -81,7 +107,8 @@ class ShardedQuerySet(models.QuerySet[_M]):
             return Single(Alias(self._db), "using() names it")
         if not is_routing():
             return Local("there is one database")
-        return in_words(plan_of(self.query.get_compiler(using=LOGICAL)), self.query)
+        plan = in_words(plan_of(self.query.get_compiler(using=LOGICAL)), self.query)
+        return reading_from(plan, self.query, is_read=self._db is None)
 
     def cursor_page(
         self, *, size: int, cursor: str | None = None, after: str | _M | None = None, before: str | _M | None = None
@@ -97,10 +124,12 @@ class ShardedQuerySet(models.QuerySet[_M]):
 
     def _use_named(self, alias: str) -> None:
         """Take a shard that `.using()` named into the transaction, and refuse it for rows that it cannot have."""
-        logical = connections[LOGICAL]
-        if alias not in conf.get_settings().topology.by_primary or not isinstance(logical, JoinedTransactions):
-            return
+        logical, settings = connections[LOGICAL], conf.get_settings()
         operation = f"objects.using({alias!r})"
+        if self._for_write and alias in settings.primary_of:
+            raise ReplicaIsReadOnly(self.model._meta.label, operation, alias, settings.primary_of[Alias(alias)])
+        if alias not in settings.topology.by_primary or not isinstance(logical, JoinedTransactions):
+            return
         if self._for_write or placement_of(self.model).kind is Kind.PLACED:
             require_owner(self.model, alias, operation)
         owners = pinned(self.query, alias)
@@ -311,3 +340,19 @@ _Manager = models.Manager.from_queryset(ShardedQuerySet)
 
 class ShardedManager(_Manager[_M]):
     """The default manager of sharded, reference and placed models."""
+
+
+class ReplicaManager(ShardedManager[_M]):
+    """A manager whose querysets read replicas that are at most *max_lag* seconds behind.
+
+    ``recent = ReplicaManager(max_lag=1)``; what it does when none is, *when_stale* says as `replica()` does.
+    """
+
+    def __init__(self, *, max_lag: float | None = None, when_stale: str | None = None) -> None:
+        super().__init__()
+        self.max_lag, self.when_stale = max_lag, when_stale
+
+    def get_queryset(self) -> ShardedQuerySet[_M]:
+        """Return a queryset that reads a replica that is fresh enough."""
+        queryset: ShardedQuerySet[_M] = super().get_queryset()  # type: ignore[assignment]
+        return queryset.replica(max_lag=self.max_lag, when_stale=self.when_stale)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import connections
 
 from shardkit import conf
+from shardkit.consistency.reading import connection_of
 from shardkit.errors import DatabasesDiffer
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL, Alias
@@ -25,16 +26,23 @@ _alike: Final[set[Alias]] = set()
 conf.settings_reset.append(_alike.clear)
 
 
-def reach(alias: Alias) -> None:
-    """Take *alias* into the transaction for a statement over several databases, or raise `DatabasesDiffer`."""
-    join(alias)
-    if alias in _alike:
-        return
-    wanted, found = _traits(connections[LOGICAL]), _traits(connections[alias])
-    for trait, value in found.items():
-        if value != wanted[trait]:
-            raise DatabasesDiffer(alias, trait, value, wanted[trait])
-    _alike.add(alias)
+def reach(primary: Alias) -> Any:
+    """Return the connection that answers for *primary* in a statement over several databases.
+
+    It is in the caller's transaction, unless it is one to a replica. Raise `DatabasesDiffer` if it cannot answer
+    together with the others.
+    """
+    connection = connection_of(primary)
+    alias: Alias = connection.alias
+    if alias == primary:
+        join(alias)
+    if alias not in _alike:
+        wanted, found = _traits(connections[LOGICAL]), _traits(connection)
+        for trait, value in found.items():
+            if value != wanted[trait]:
+                raise DatabasesDiffer(alias, trait, value, wanted[trait])
+        _alike.add(alias)
+    return connection
 
 
 def _traits(connection: BaseDatabaseWrapper) -> dict[str, str]:

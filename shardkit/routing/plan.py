@@ -19,9 +19,11 @@ class Local:
     """No sharded or placed table: Django's own statement on the logical database."""
 
     why: str = "it names no sharded table"
+    #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
+    reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"Local: the statement runs on default\n  because {self.why}"
+        return "\n".join([f"Local: the statement runs on default\n  because {self.why}", *_indented(self.reads)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,12 @@ class Single:
 
     alias: Alias
     why: str
+    #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
+    reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"Single: the statement runs on {self.alias}\n  because {self.why}"
+        first = f"Single: the statement runs on {self.alias}\n  because {self.why}"
+        return "\n".join([first, *_indented(self.reads)])
 
 
 class Recipe(Enum):
@@ -53,13 +58,15 @@ class Merge:
     recipe: Recipe = Recipe.ROWS
     #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
     pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
+    reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         finish = {
             Recipe.ROWS: "their rows become one sequence here",
             Recipe.GROUPS: "a database makes whole groups and aggregates of their parts",
         }
-        return _described("Merge", self.aliases, self.why, self.pushed, finish[self.recipe])
+        return _described("Merge", self, finish[self.recipe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,11 @@ class Gather:
     why: str
     #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
     pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
+    reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        return _described("Gather", self.aliases, self.why, self.pushed, "the statement runs over their rows")
+        return _described("Gather", self, "the statement runs over their rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +95,15 @@ class Refuse:
         return f"Refuse: {', '.join(self.tables)}\n  because {self.why}"
 
 
-def _described(name: str, aliases: tuple[Alias, ...], why: str, pushed: tuple[str, ...], finish: str) -> str:
-    lines = [f"{name}: {', '.join(aliases)}", f"  because {why}"]
-    if pushed:
-        lines.append(f"  each shard: {', '.join(pushed)}")
+def _described(name: str, plan: Merge | Gather, finish: str) -> str:
+    lines = [f"{name}: {', '.join(plan.aliases)}", f"  because {plan.why}", *_indented(plan.reads)]
+    if plan.pushed:
+        lines.append(f"  each shard: {', '.join(plan.pushed)}")
     return "\n".join([*lines, f"  then {finish}"])
+
+
+def _indented(lines: tuple[str, ...]) -> list[str]:
+    return [f"  {line}" for line in lines]
 
 
 Plan = Local | Single | Merge | Gather | Refuse

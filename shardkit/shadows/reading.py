@@ -11,8 +11,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from django.db import Error, connections
+from django.db import Error
 
+from shardkit.consistency.reading import connection_of
 from shardkit.fanout import Job, run
 from shardkit.shadows.budget import Budget
 from shardkit.shadows.shapes import Source
@@ -29,14 +30,14 @@ class _Question:
 
     @classmethod
     def of(cls, transport: Transport, load: Load, source: Source, budget: Budget) -> _Question:
-        cursor = transport.cursor(connections[source.alias], load)
+        cursor = transport.cursor(connection_of(source.alias), load)
         most = budget.rows - budget.spent_rows + 1
         return cls(transport, load, source, Job(source.alias, cursor, *transport.question(source, load, cursor, most)))
 
     @property
     def is_of_the_coordinator(self) -> bool:
         """Say whether the rows come from where they go to."""
-        return connections[self.source.alias] is self.transport.connection
+        return connection_of(self.source.alias) is self.transport.connection
 
     def chunks(self, budget: Budget) -> Iterator[list[Row]]:
         """Yield the answer and spend *budget* on it; a coordinator's own has come before anything else is done."""

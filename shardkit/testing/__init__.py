@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from shardkit.testing.oracle import AnswersDiffer, Comparison, OracleRouter, compared_with
+from shardkit.testing.replicas import RoutedReads, SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 
-__all__ = ["AnswersDiffer", "Comparison", "OracleRouter", "compared_with"]
+__all__ = [
+    "AnswersDiffer",
+    "Comparison",
+    "OracleRouter",
+    "RoutedReads",
+    "SimulatedReplicas",
+    "assert_reads",
+    "compared_with",
+    "routed_reads",
+    "simulated_replicas",
+]

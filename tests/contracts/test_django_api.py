@@ -19,6 +19,7 @@ from django.db.models.fields.tuple_lookups import TupleIn
 from django.db.models.query_utils import FilteredRelation
 from django.db.models.sql.compiler import PositionRef, SQLCompiler
 from django.db.models.sql.subqueries import InsertQuery, UpdateQuery
+from django.db.transaction import Atomic
 from django.utils.module_loading import import_string
 
 import shardkit
@@ -63,6 +64,7 @@ def _filtered_relation() -> Any:
 
 #: An instance of each class that `ATTRIBUTES` names.
 INSTANCES: Final[dict[str, Callable[[], Any]]] = {
+    "django.db.transaction.Atomic": lambda: Atomic("default", savepoint=True, durable=False),
     "django.db.models.sql.query.Query": lambda: Order.objects.all().query,
     "django.db.models.sql.subqueries.InsertQuery": _insert,
     "django.db.models.sql.subqueries.UpdateQuery": lambda: UpdateQuery(Order),

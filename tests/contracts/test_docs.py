@@ -99,7 +99,8 @@ def test_every_name_that_the_package_exports_has_its_entry() -> None:
     plans = {public for public in shardkit.__all__ if not public.islower()}
     page = (REFERENCE / "querysets.md").read_text()
 
-    assert {"from_env"} == set(shardkit.__all__) - plans
+    assert {"from_env", "use_primary"} == set(shardkit.__all__) - plans
+    assert {"use_primary()"} <= entries(REFERENCE / "querysets.md")
     assert "from_env()" in entries(REFERENCE / "settings.md")
     assert not [plan for plan in plans if f"| `{plan}` |" not in page]
 
@@ -111,7 +112,7 @@ def test_every_function_on_directories_has_its_entry() -> None:
 
 
 def test_every_queryset_method_of_ours_has_its_entry() -> None:
-    assert {"route()", "cursor_page()", "explain()"} <= entries(REFERENCE / "querysets.md")
+    assert {"route()", "cursor_page()", "explain()", "primary()", "replica()"} <= entries(REFERENCE / "querysets.md")
 
 
 def test_every_name_for_pages_has_its_entry() -> None:

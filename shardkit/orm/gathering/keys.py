@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import connections
-
 from shardkit.errors import ShardKeyUnhashable
 from shardkit.fanout import Job, run
 from shardkit.orm.gathering.sources import sources
@@ -84,8 +82,7 @@ def _ask(
     with ExitStack() as stack:
         jobs = []
         for source in sources(placement, columns, [wanted], distinct=distinct, order=order, limit=limit):
-            reach(source.alias)
-            cursor = stack.enter_context(connections[source.alias].cursor())
+            cursor = stack.enter_context(reach(source.alias).cursor())
             jobs.append(Job(source.alias, cursor, source.sql, source.params))
         run(jobs)
         return [row for job in jobs for row in job.cursor.fetchall()]

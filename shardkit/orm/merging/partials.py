@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db import connections
 from django.db.models import Case, Count, When
 from django.db.models.aggregates import Aggregate
 from django.db.models.expressions import ColPairs, Value
 
+from shardkit.consistency.reading import connection_of
 from shardkit.orm.merging.grouping import (
     Narrowed,
     NotInParts,
@@ -103,8 +103,7 @@ class Partials:
 
     def _source(self, alias: Alias, *, elide_empty: bool) -> Source:
         """Return the statement of the shard *alias*."""
-        reach(alias)
-        self.aggregates.prepare(connections[alias])
+        self.aggregates.prepare(reach(alias))
         writer = self._writer(alias, self._narrowed.on(alias), elide_empty=elide_empty)
         pieces = self.pieces
         expressions = [(piece.name, piece.expression) for piece in pieces.all()]
@@ -112,7 +111,7 @@ class Partials:
         return Source(alias, sql, tuple(params))
 
     def _writer(self, alias: Alias, query: Any, *, elide_empty: bool) -> Any:
-        connection = connections[alias]
+        connection = connection_of(alias)
         base: Any = connection.ops.compiler(query.compiler)
         return compiler_class(Writing, base)(query, connection, alias, elide_empty)
 
@@ -216,7 +215,7 @@ class Partials:
         sql, params = writer.no_rows_of([(f"c{nth}", expression) for nth, expression in enumerate(expressions)])
         statement = f"{around[0]}{sql}{around[1]}"
         if statement not in _DESCRIBED:
-            with connections[self.aliases[0]].cursor() as cursor:
+            with connection_of(self.aliases[0]).cursor() as cursor:
                 cursor.execute(statement, params)
                 _remember(statement, self.aggregates.described(expressions, cursor))
         return _DESCRIBED[statement]

@@ -11,8 +11,6 @@ from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db import connections
-
 from shardkit.merge.blocks import Batch, between, concatenated, merged
 from shardkit.merge.errors import OrderUnknown, Uncertain
 from shardkit.merge.terms import Term, positions_in_order
@@ -125,8 +123,7 @@ class _Rows:
         queries = Narrowing(self.query)
         shared: Any = None
         for alias in self.plan.aliases:
-            reach(alias)  # before anything asks what its database can do: one that is down is named
-            connection = connections[alias]
+            connection = reach(alias)  # before anything asks what its database can do: one that is down is named
             if shared is not None and not queries.shares and are_alike(connection, shared.connection):
                 yield alias, Twin(shared, connection)
                 continue

@@ -1,0 +1,125 @@
+"""What is known of replicas, and how are they reached?
+
+Sessions and statements ask the pool, and nobody else. A test can put one in its place whose replicas are as far behind
+as the test says (`shardkit.testing.simulated_replicas`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
+
+from shardkit.replication import health, monitor, readings, selection
+from shardkit.vendors.replication.registry import replication_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from shardkit.positions.position import Position
+    from shardkit.replication.selection import Choice, Need
+    from shardkit.topology.names import Alias
+
+
+class Pool:
+    """The replicas of the settings, as the monitor finds them."""
+
+    def watch(self, primary: Alias) -> None:
+        """Let the monitor look at *primary* and its replicas."""
+        monitor.watch(primary)
+
+    def kick(self, primary: Alias) -> None:
+        """Let the monitor look at once, since somebody waits for what it finds."""
+        monitor.kick(primary)
+
+    def choose(self, primary: Alias, need: Need, exclude: frozenset[Alias]) -> Choice:
+        """Choose among *primary* and its replicas by what is known."""
+        return selection.choose(primary, need, exclude=exclude)
+
+    def sampled_after(self, primary: Alias, moment: float) -> Position | None:
+        """Return a position of *primary* that was asked for after *moment*; None when there is none yet."""
+        return readings.sampled_after(primary, moment)
+
+    def position(self, replica: Alias) -> Position | None:
+        """Return how far *replica* certainly is; None when that is not known."""
+        reading = readings.latest(replica)
+        return None if reading is None else reading.position
+
+    def capture(self, primary: Alias) -> Position | None:
+        """Ask *primary* where it is; None where that cannot be asked now."""
+        connection = connections[primary]
+        if self.is_in_transaction(connection):
+            return None
+        try:
+            connection.ensure_connection()
+            return replication_of(connection).position(connection)
+        except (DatabaseError, InterfaceError):
+            return None  # the position stays unknown, and the primary answers
+
+    def connection(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
+        """Return the connection to what was chosen for *primary*."""
+        del primary
+        return connections[choice.alias]
+
+    def answers(self, primary: Alias, choice: Choice) -> bool:
+        """Say whether the chosen replica answers, and is the server that the monitor knows."""
+        connection = self.connection(primary, choice)
+        try:
+            connection.ensure_connection()
+            proof = (connection.connection, choice.life)
+            if getattr(connection, "shardkit_proof", None) != proof:
+                if not replication_of(connection).lives(connection, choice.life):
+                    return False
+                connection.shardkit_proof = proof  # type: ignore[attr-defined]
+        except (OperationalError, InterfaceError) as error:
+            health.failed(choice.alias, error)
+            connection.close()
+            return False
+        return True
+
+    def has_failed(self, choice: Choice, error: BaseException) -> bool:
+        """Say whether *error* came of the replica and not of the statement; one that is gone is banned for a while."""
+        connection = connections[choice.alias]
+        if replication_of(connection).conflicts(error):
+            return True
+        if not isinstance(error, (OperationalError, InterfaceError)):
+            return False
+        if connection.connection is not None and connection.is_usable():
+            return False
+        health.failed(choice.alias, error)
+        connection.close()
+        return True
+
+    def succeeded(self, choice: Choice) -> None:
+        """Note that the chosen replica has answered."""
+        health.succeeded(choice.alias)
+
+    def is_in_transaction(self, connection: Any) -> bool:
+        """Say whether *connection* is in a transaction, whose reads have to be the primary's."""
+        return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
+
+
+class _Slot:
+    def __init__(self) -> None:
+        self.pool = Pool()
+
+
+_slot = _Slot()
+
+
+def pool() -> Pool:
+    """Return the pool that is asked now."""
+    return _slot.pool
+
+
+@contextmanager
+def pooled_by(other: Pool) -> Iterator[Pool]:
+    """Let *other* be asked inside the block, by all threads."""
+    known, _slot.pool = _slot.pool, other
+    try:
+        yield other
+    finally:
+        _slot.pool = known

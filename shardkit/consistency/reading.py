@@ -1,0 +1,193 @@
+"""From which database does this statement read?
+
+Asked once for each primary that a statement reads. The answer comes from memory: what the session demands, what the
+monitor has found, and what the caller wishes; only a connection that was just opened is asked whether it is the one.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import connections
+
+from shardkit import conf
+from shardkit.consistency.pool import pool
+from shardkit.consistency.session import LEFT, current
+from shardkit.errors import NoFreshReplica
+from shardkit.replication.selection import Choice, Need
+from shardkit.topology.names import LOGICAL, Alias
+from shardkit.topology.nodes import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+#: How often, in seconds, a read that waits looks again.
+LOOKS_AGAIN: Final = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a query asks of the database that answers it."""
+
+    #: The primary, whatever replicas there are.
+    primary: bool = False
+    #: The most seconds that a replica may be behind; None leaves it to the settings.
+    max_lag: float | None = None
+    #: What to do when nothing is fresh enough; None leaves it to the settings.
+    when_stale: str | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """Where one statement reads each database: one choice for each, however often it asks."""
+
+    wish: Wish = Wish()
+    #: Databases that are read where they are written.
+    only_primary: frozenset[Alias] = frozenset()
+    choices: dict[Alias, Choice] = field(default_factory=dict)
+    _excluded: set[Alias] = field(default_factory=set)
+
+    def connection(self, primary: Alias) -> BaseDatabaseWrapper:
+        """Return the connection on which to read what *primary* holds: its own, or that of a replica."""
+        choice = self.choices.get(primary)
+        if choice is None:
+            choice = self.choices[primary] = self._chosen(primary)
+        return pool().connection(primary, choice)
+
+    def looked_up(self, primary: Alias) -> Choice:
+        """Return what would be chosen now; nothing is opened or noted."""
+        reason = _must_be_primary(primary, self.wish) if primary not in self.only_primary else "it is finished there"
+        if reason is not None:
+            return Choice(primary, Role.PRIMARY, reason)
+        need = current().need(primary, self.wish.max_lag)
+        pool().watch(primary)
+        if not isinstance(need, Need):
+            return Choice(primary, Role.PRIMARY, need)
+        choice = pool().choose(primary, need, frozenset())
+        return replace(choice, alias=primary, role=Role.PRIMARY) if choice.moved else choice
+
+    def done(self) -> None:
+        """Note in the session what was read."""
+        session = current()
+        for primary, choice in self.choices.items():
+            if choice.role is Role.REPLICA:
+                pool().succeeded(choice)
+                session.note_read(primary, choice)
+
+    def lost(self, error: BaseException) -> bool:
+        """Say whether *error* came from a replica that failed, so that the statement can be tried elsewhere."""
+        found = False
+        for choice in list(self.choices.values()):
+            if choice.role is Role.REPLICA and pool().has_failed(choice, error):
+                self._excluded.add(choice.alias)
+                found = True
+        if found:
+            self.choices.clear()
+        return found
+
+    def _chosen(self, primary: Alias) -> Choice:
+        if primary in self.only_primary or primary not in conf.get_settings().replicas:
+            return Choice(primary, Role.PRIMARY, "it has no replicas")
+        reason = _must_be_primary(primary, self.wish)
+        if reason is not None:
+            return Choice(primary, Role.PRIMARY, reason)
+        while True:
+            choice = self._fresh(primary)
+            if choice.role is Role.PRIMARY or self._answers(primary, choice):
+                return choice
+
+    def _fresh(self, primary: Alias) -> Choice:
+        """Choose by what is known now; wait or refuse where the wish or the settings say so."""
+        choice, is_session = self._by_session(primary)
+        settings = conf.get_settings()
+        what = self.wish.when_stale or settings.when_stale
+        until = time.monotonic() + (settings.stale_wait if what == "wait" else 0)
+        while choice.role is Role.PRIMARY and time.monotonic() < until:
+            pool().kick(primary)
+            time.sleep(LOOKS_AGAIN)
+            choice, is_session = self._by_session(primary)
+        if what == "raise" and choice.role is Role.PRIMARY and not is_session:
+            raise NoFreshReplica(primary, choice.why)
+        return choice
+
+    def _by_session(self, primary: Alias) -> tuple[Choice, bool]:
+        """Choose, and say whether it is the session that wants the primary."""
+        pool().watch(primary)
+        session = current()
+        need = session.need(primary, self.wish.max_lag)
+        if not isinstance(need, Need):
+            pool().kick(primary)
+            return Choice(primary, Role.PRIMARY, need), True
+        choice = pool().choose(primary, need, frozenset(self._excluded))
+        if choice.moved:
+            session.leave(primary)
+            pool().kick(primary)
+            left = LEFT.format(need.previous[0] if need.previous else "its replica")
+            return Choice(primary, Role.PRIMARY, f"{left}, {choice.why}"), True
+        return choice, choice.role is Role.PRIMARY and choice.why.startswith("sticky")
+
+    def _answers(self, primary: Alias, choice: Choice) -> bool:
+        if pool().answers(primary, choice):
+            return True
+        self._excluded.add(choice.alias)
+        return False
+
+
+def _must_be_primary(primary: Alias, wish: Wish) -> str | None:
+    if wish.primary:
+        return "primary() asks for it"
+    if _forced.get():
+        return "use_primary() asks for it"
+    asked = pool()
+    if asked.is_in_transaction(connections[LOGICAL]) or asked.is_in_transaction(connections[primary]):
+        return "it is inside a transaction"
+    return None
+
+
+_statement: Final[ContextVar[Reading | None]] = ContextVar("shardkit_reading", default=None)
+_forced: Final[ContextVar[bool]] = ContextVar("shardkit_use_primary", default=False)
+
+
+def connection_of(primary: Alias) -> Any:
+    """Return the connection on which the statement that runs now reads what *primary* holds."""
+    reading = _statement.get()
+    return connections[primary] if reading is None else reading.connection(primary)
+
+
+@contextmanager
+def reading_by(reading: Reading) -> Iterator[Reading]:
+    """Let *reading* choose for the statement inside the block."""
+    token = _statement.set(reading)
+    try:
+        yield reading
+    finally:
+        _statement.reset(token)
+
+
+@contextmanager
+def use_primary() -> Iterator[None]:
+    """Read primaries inside the block."""
+    token = _forced.set(True)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def wish_of(query: Any) -> Wish:
+    """Return what the queryset of *query* wished."""
+    return query.__dict__.get("shardkit_wish", NO_WISH)  # type: ignore[no-any-return]
+
+
+def with_wish(query: Any, **changes: Any) -> None:
+    """Let *query* wish something else."""
+    query.shardkit_wish = replace(wish_of(query), **changes)
+
+
+NO_WISH: Final = Wish()

@@ -1,0 +1,203 @@
+"""What has this caller written and read, and what must it see?
+
+A session is where the caller is: a request, a task, a websocket. What runs outside of any scope shares one session for
+the whole process, so that a write is seen by whatever comes after it, on any thread and in any task.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from django.utils import timezone
+
+from shardkit import conf
+from shardkit.consistency.pool import pool
+from shardkit.consistency.vectors import UNKNOWN, Entry, Unknown, Vector
+from shardkit.replication.selection import Need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shardkit.positions.position import Position
+    from shardkit.replication.selection import Choice
+    from shardkit.topology.names import Alias
+
+#: Why a session reads the primary while its position is unknown.
+JUST_WROTE: Final = "sticky: it wrote just now"
+JUST_READ: Final = "sticky: it read the primary just now"
+#: Why a session reads the primary when its replica cannot go on.
+LEFT: Final = "sticky: it left {0}"
+#: Beyond twice the greatest lag that is admitted, what was demanded has passed; and clocks may differ by this.
+CLOCKS_DIFFER: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a session demands of one primary and its replicas."""
+
+    entry: Entry
+    #: The moment, on this machine's monotonic clock, whose position is demanded while that is unknown.
+    moment: float = 0.0
+    why: str = JUST_WROTE
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """The positions of one caller. Safe to use from several threads and tasks."""
+
+    #: Nothing is known about this caller, so the primaries answer.
+    suspicious: bool = False
+    now: Callable[[], float] = time.monotonic
+    today: Callable[[], float] = lambda: timezone.now().timestamp()
+    _states: dict[Alias, _State] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    #: Grows with every change, so that whoever carries the session sees whether it has to.
+    changes: int = 0
+
+    @classmethod
+    def from_vector(cls, vector: Vector, *, suspicious: bool = False) -> Session:
+        """Return the session that *vector* was taken from; one that is *suspicious* reads the primaries."""
+        session = cls(suspicious=suspicious)
+        is_open = session.today() < vector.open_until
+        settings = conf.get_settings()
+        for alias in settings.replicas if is_open else ():
+            session._states[alias] = _State(Entry(UNKNOWN, since=int(session.today())), session.now())
+        for alias, entry in vector.since(session._earliest()).entries.items():
+            if alias in settings.replicas and alias not in session._states:
+                session._states[alias] = _State(entry, session.now())
+        return session
+
+    def vector(self) -> Vector:
+        """Return what has to travel with the caller: what has not passed by now."""
+        entries = {}
+        for alias, state in list(self._states.items()):
+            entry = self._known(alias, state).entry
+            if entry.required is not None and self._has_passed(alias, entry):
+                entry = replace(entry, required=None)
+            if entry.required is not None or entry.replica:
+                entries[alias] = entry
+        return Vector(entries).since(self._earliest())
+
+    def note_write(self, alias: Alias) -> None:
+        """Demand of all replicas of *alias* what its primary has by now; call it after the COMMIT."""
+        self._demand_present(alias, JUST_WROTE)
+
+    def note_seen(self, alias: Alias) -> None:
+        """Demand the same because the caller has read the primary: what it saw there must not be gone again."""
+        self._demand_present(alias, JUST_READ)
+
+    def _demand_present(self, alias: Alias, why: str) -> None:
+        if alias not in conf.get_settings().replicas:
+            return
+        with self._lock:
+            known = self._states.get(alias)
+            if known is not None and known.why == JUST_WROTE and known.entry.required is UNKNOWN:
+                why = JUST_WROTE
+            entry = replace(known.entry if known else Entry(), required=UNKNOWN, since=int(self.today()))
+            self._states[alias] = _State(entry, self.now(), why)
+            self.changes += 1
+
+    def note_read(self, alias: Alias, choice: Choice) -> None:
+        """Note that the caller has read the replica that was chosen."""
+        known = self._states.get(alias)
+        entry = known.entry if known else Entry()
+        if (entry.replica, entry.life) == (choice.alias, choice.life):
+            return
+        if entry.replica:  # of two that were read at the same time, the primary has what both have
+            self.leave(alias)
+            return
+        with self._lock:
+            entry = Entry(entry.required, choice.alias, choice.life, int(self.today()))
+            self._states[alias] = _State(entry, known.moment if known else 0.0)
+            self.changes += 1
+
+    def leave(self, alias: Alias) -> None:
+        """Demand what the primary has by now, since the replica that the caller reads cannot go on."""
+        with self._lock:
+            known = self._states.get(alias)
+            left = LEFT.format(known.entry.replica if known else "its replica")
+            self._states[alias] = _State(Entry(UNKNOWN, since=int(self.today())), self.now(), left)
+            self.changes += 1
+
+    def need(self, alias: Alias, max_lag: float | None = None) -> Need | str:
+        """Return what a replica of *alias* must have for this caller, or why the primary has to answer."""
+        if self.suspicious:
+            return "sticky: nothing is known about this session"
+        known = self._states.get(alias)
+        if known is None:
+            return Need(max_lag=max_lag)
+        known = self._known(alias, known)
+        entry = known.entry
+        if isinstance(entry.required, Unknown):
+            return known.why
+        previous = (entry.replica, entry.life) if entry.replica else None
+        return Need(includes=entry.required, max_lag=max_lag, previous=previous)  # type: ignore[arg-type]
+
+    def settle_all(self) -> None:
+        """Ask the primaries for the positions that are unknown: one short statement for each."""
+        for alias, state in list(self._states.items()):
+            known = self._known(alias, state)
+            if isinstance(known.entry.required, Unknown):
+                position = pool().capture(alias)
+                if position is not None:
+                    self._learn(alias, known, position)
+
+    def require(self, alias: Alias, position: Position) -> None:
+        """Demand that whatever answers for *alias* includes *position*."""
+        with self._lock:
+            known = self._states.get(alias)
+            wanted = Entry(position, since=int(self.today()))
+            entry = known.entry.joined(wanted) if known else wanted
+            self._states[alias] = _State(entry, self.now())
+            self.changes += 1
+
+    def _known(self, alias: Alias, state: _State) -> _State:
+        """Replace an unknown position by that which the monitor has found since, and one that can never come."""
+        required = state.entry.required
+        if isinstance(required, Unknown):
+            position = pool().sampled_after(alias, state.moment)
+            return state if position is None else self._learn(alias, state, position)
+        return state
+
+    def _learn(self, alias: Alias, state: _State, position: Position) -> _State:
+        learned = _State(replace(state.entry, required=position), state.moment)
+        with self._lock:
+            if self._states.get(alias) is state:
+                self._states[alias] = learned
+        return learned
+
+    def _has_passed(self, alias: Alias, entry: Entry) -> bool:
+        """Say whether every replica that may be read has what is demanded."""
+        if entry.required is None or isinstance(entry.required, Unknown):
+            return False
+        found = [pool().position(replica) for replica in conf.get_settings().replicas.get(alias, ())]
+        return all(position is not None and position.includes(entry.required) for position in found)
+
+    def _earliest(self) -> int:
+        settings = conf.get_settings()
+        longest = max((settings.max_lag, *settings.max_lags.values()))
+        return int(self.today() - 2 * longest - CLOCKS_DIFFER)
+
+
+_process: Final = Session()
+_current: Final[ContextVar[Session | None]] = ContextVar("shardkit_session", default=None)
+
+
+def current() -> Session:
+    """Return the session of the scope, else that of the process."""
+    return _current.get() or _process
+
+
+@contextmanager
+def session_scope(session: Session) -> Iterator[Session]:
+    """Make *session* the current one inside the block, and only there."""
+    token = _current.set(session)
+    try:
+        yield session
+    finally:
+        _current.reset(token)

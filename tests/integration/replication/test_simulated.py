@@ -1,0 +1,264 @@
+"""Where does a read go, as replicas fall behind, fail and catch up? With replicas whose lag the test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections, models, transaction
+from django.test import TestCase
+
+from shardkit import use_primary
+from shardkit.consistency.session import Session, current, session_scope
+from shardkit.errors import NoFreshReplica, ReplicaIsReadOnly
+from shardkit.replication.selection import Need
+from shardkit.testing import SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
+from shardkit.topology.names import Alias
+from tests.shop.models import Country, Customer, Order
+
+SHARDS = ("shard_0", "shard_1", "shard_2", "shard_3")
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+@pytest.fixture
+def replicas() -> Iterator[SimulatedReplicas]:
+    with simulated_replicas({"default": 1, **dict.fromkeys(SHARDS, 2)}) as replicas:
+        yield replicas
+
+
+@pytest.fixture
+def customer(replicas: SimulatedReplicas) -> Customer:  # noqa: ARG001 - they are there first
+    with session_scope(Session()):
+        return Customer.objects.create(name="Ada", email="ada@example.org")
+
+
+@pytest.fixture
+def shard(customer: Customer) -> str:
+    return str(customer.shard)
+
+
+def test_a_read_of_one_shard_goes_to_a_replica(customer: Customer, shard: str) -> None:
+    with assert_reads(**{shard: "replica"}):
+        assert customer == Customer.objects.get(pk=customer.pk)
+
+
+def test_a_row_from_a_replica_is_a_row_of_the_logical_database(customer: Customer, shard: str) -> None:
+    found = Customer.objects.get(pk=customer.pk)
+
+    assert ("default", shard) == (found._state.db, str(found.shard))
+
+
+@pytest.mark.usefixtures("replicas")
+def test_a_global_model_is_read_from_a_replica_of_default() -> None:
+    with assert_reads(default="replica"):
+        assert not User.objects.filter(username="nobody").exists()
+
+
+@pytest.mark.usefixtures("replicas")
+def test_a_fan_out_reads_a_replica_of_each_shard() -> None:
+    with assert_reads(**dict.fromkeys(SHARDS, "replica")):
+        list(Customer.objects.order_by("name"))
+    with assert_reads(**dict.fromkeys(SHARDS, "replica")):
+        list(Customer.objects.values("name").annotate(n=models.Count("pk")))
+    with assert_reads(**dict.fromkeys(SHARDS, "replica")):
+        list(Order.objects.values("product__name").annotate(n=models.Count("pk")))
+
+
+def test_what_was_written_is_read_from_the_primary_until_the_replicas_have_it(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.pause(shard)
+    Customer.objects.filter(pk=customer.pk).update(name="Grace")
+
+    with assert_reads(**{shard: "primary"}):
+        assert "Grace" == Customer.objects.get(pk=customer.pk).name
+    replicas.resume(shard)
+    with assert_reads(**{shard: "replica"}):
+        assert "Grace" == Customer.objects.get(pk=customer.pk).name
+
+
+def test_writing_one_shard_leaves_the_others_to_their_replicas(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    for name in SHARDS:
+        replicas.pause(name)
+    Customer.objects.filter(pk=customer.pk).update(name="Grace")
+
+    with assert_reads(**{name: "primary" if name == shard else "replica" for name in SHARDS}):
+        list(Customer.objects.order_by("name"))
+
+
+def test_raw_sql_is_a_write_too(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
+    replicas.pause(shard)
+    with connections[shard].cursor() as cursor:
+        cursor.execute("UPDATE shop_customer SET score = 7")
+
+    with assert_reads(**{shard: "primary"}):
+        assert 7 == Customer.objects.get(pk=customer.pk).score
+
+
+def test_a_transaction_reads_the_primary_and_what_it_wrote_counts_when_it_has_committed(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    with transaction.atomic(), assert_reads(**{shard: "primary"}):
+        assert customer == Customer.objects.get(pk=customer.pk)
+    with assert_reads(**{shard: "replica"}):
+        assert customer == Customer.objects.get(pk=customer.pk)
+    with transaction.atomic():
+        Customer.objects.filter(pk=customer.pk).update(score=1)
+        replicas.pause(shard)
+    with assert_reads(**{shard: "primary"}):
+        assert 1 == Customer.objects.get(pk=customer.pk).score
+
+
+def test_a_locking_read_and_what_precedes_a_write_go_to_the_primary(customer: Customer) -> None:
+    with session_scope(Session()), routed_reads() as found:
+        with transaction.atomic():
+            list(Customer.objects.select_for_update().filter(pk=customer.pk))
+        Customer.objects.get_or_create(pk=customer.pk, defaults={"name": "Ada"})
+        customer.delete()
+    assert not [alias for _, alias, _ in found.reads if "replica" in alias]
+
+
+def test_whoever_names_a_database_reads_it(customer: Customer, shard: str) -> None:
+    with routed_reads() as found:
+        assert customer == Customer.objects.using(shard).get(pk=customer.pk)
+        assert not User.objects.using("default").filter(username="nobody").exists()
+    assert [] == found.reads
+
+
+def test_primary_and_use_primary_read_the_primary(customer: Customer, shard: str) -> None:
+    with assert_reads(**{shard: "primary"}):
+        assert customer == Customer.objects.primary().get(pk=customer.pk)
+    with use_primary(), assert_reads(**{shard: "primary"}):
+        assert customer == Customer.objects.get(pk=customer.pk)
+    with session_scope(Session()), assert_reads(**{shard: "replica"}):
+        assert customer == Customer.objects.get(pk=customer.pk)
+
+
+def test_what_was_seen_on_the_primary_is_not_gone_again(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(shard, 5)
+    Customer.objects.primary().get(pk=customer.pk)
+
+    with assert_reads(**{shard: "primary"}):
+        Customer.objects.get(pk=customer.pk)
+
+
+def test_max_lag_bounds_how_old_an_answer_is(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
+    replicas.set_lag(shard, 4)
+
+    with session_scope(Session()), assert_reads(**{shard: "replica"}):
+        Customer.objects.replica(max_lag=10).get(pk=customer.pk)
+    with session_scope(Session()), assert_reads(**{shard: "primary"}) as found:
+        Customer.objects.replica(max_lag=1).get(pk=customer.pk)
+    assert "lag 4.0 s > 1 s" == found.reads[0][2]
+    replicas.set_lag(shard, 40)
+    with session_scope(Session()), assert_reads(**{shard: "primary"}):
+        Customer.objects.replica(max_lag=100).get(pk=customer.pk)
+
+
+def test_when_nothing_is_fresh_enough_the_read_can_refuse_or_wait(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(shard, 4)
+    with pytest.raises(NoFreshReplica, match=r"lag 4\.0 s > 1 s"):
+        Customer.objects.replica(max_lag=1, when_stale="raise").get(pk=customer.pk)
+    replicas.set_lag(shard, 0.2)
+    with assert_reads(**{shard: "replica"}):
+        Customer.objects.filter(pk=customer.pk).update(score=3)
+        assert 3 == Customer.objects.replica(when_stale="wait").get(pk=customer.pk).score
+    with pytest.raises(ValueError, match="max_lag"):
+        Customer.objects.replica(max_lag=-1)
+    with pytest.raises(ValueError, match="when_stale"):
+        Customer.objects.replica(when_stale="hope")
+
+
+def test_a_session_keeps_its_replica_and_leaves_it_only_forwards(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(f"{shard}_replica_2", 5)
+    with assert_reads(**{shard: f"{shard}_replica_1"}):
+        Customer.objects.get(pk=customer.pk)
+    replicas.lose(f"{shard}_replica_1")
+
+    with assert_reads(**{shard: "primary"}):
+        Customer.objects.get(pk=customer.pk)
+    with session_scope(Session()), assert_reads(**{shard: f"{shard}_replica_2"}):
+        Customer.objects.get(pk=customer.pk)
+
+
+def test_losing_all_replicas_leaves_the_primary(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
+    replicas.lose(shard)
+
+    with assert_reads(**{shard: "primary"}):
+        Customer.objects.get(pk=customer.pk)
+
+
+def test_a_copy_of_a_query_wishes_the_same(customer: Customer, shard: str) -> None:
+    queryset = Customer.objects.primary().filter(pk=customer.pk)
+
+    with assert_reads(**{shard: "primary"}):
+        query = pickle.loads(pickle.dumps(queryset.query))  # noqa: S301 - our own
+        again = Customer.objects.all()
+        again.query = query
+        assert [customer] == list(again)
+
+
+def test_the_route_says_where_it_would_read(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
+    queryset = Customer.objects.filter(pk=customer.pk)
+
+    assert f"{shard} is read from {shard}_replica_1: fresh (0.0 s behind)" in str(queryset.route())
+    replicas.pause(shard)
+    queryset.update(score=1)
+    assert f"{shard} is read from {shard}: sticky" in str(queryset.route())
+    assert "is read from default: " not in str(Country.objects.all().route())
+
+
+def test_nothing_is_written_to_a_replica(customer: Customer, shard: str) -> None:
+    name = f"{shard}_replica_1"
+    with pytest.raises(ReplicaIsReadOnly, match=f"Leave out .using.., or name '{shard}'"):
+        customer.save(using=name)
+    with pytest.raises(ReplicaIsReadOnly):
+        Customer.objects.using(name).filter(pk=customer.pk).update(score=1)
+    with pytest.raises(ReplicaIsReadOnly):
+        Customer.objects.using(name).filter(pk=customer.pk).delete()
+
+
+def test_sessions_do_not_leak_into_each_other(replicas: SimulatedReplicas) -> None:
+    shard = Alias("shard_0")
+    replicas.pause(shard)
+
+    async def demands(*, writes: bool) -> bool:
+        with session_scope(Session()):
+            if writes:
+                current().note_write(shard)
+            await asyncio.sleep(0)
+            need = current().need(shard)
+            return isinstance(need, Need) and need.includes is not None
+
+    async def together() -> list[bool]:
+        return await asyncio.gather(*(demands(writes=number % 2 == 0) for number in range(6)))
+
+    assert [True, False] * 3 == asyncio.run(together())
+
+
+class InATestCase(TestCase):
+    databases = "__all__"
+
+    def test_replicas_are_read_inside_the_transaction_of_the_test(self) -> None:
+        with simulated_replicas(dict.fromkeys(SHARDS, 1)) as replicas:
+            with session_scope(Session()):
+                customer = Customer.objects.create(name="Ada", email="ada@testcase")
+            shard = str(customer.shard)
+            with assert_reads(**{shard: "replica"}):
+                assert customer == Customer.objects.get(pk=customer.pk)
+            replicas.pause(shard)
+            Customer.objects.filter(pk=customer.pk).update(name="Grace")
+            with assert_reads(**{shard: "primary"}):
+                assert "Grace" == Customer.objects.get(pk=customer.pk).name
