@@ -137,7 +137,7 @@ PLOTS: Final[dict[str, Curves | Bars]] = {
 
 
 def draw_all(results: Results, directory: Path, *, suffix: str = ".svg") -> list[Path]:
-    """Draw every plot of which *results* has numbers into *directory*."""
+    """Draw every plot of *results* into *directory*."""
     directory.mkdir(parents=True, exist_ok=True)
     drawn: list[Path] = []
     with mpl.rc_context(STYLE):

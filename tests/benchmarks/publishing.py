@@ -1,7 +1,8 @@
 """How do the numbers of runs get into the docs?
 
-``python -m tests.benchmarks.publishing DIR`` puts what ``make bench ARGS="--results DIR"`` kept into the tables of
-docs/explanation/benchmarks.md, section by section, and draws the plots beside it. Sections that were not run stay.
+``make bench ARGS="--results docs/explanation/plots"`` adds what it measured to the numbers that are kept there, section
+by section. ``python -m tests.benchmarks.publishing`` puts them into the tables of docs/explanation/benchmarks.md and
+draws the plots. Sections of which no numbers are kept stay as they are.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from tests.benchmarks.report import table
 
 DOCS: Final = Path(__file__).parents[2] / "docs" / "explanation"
 PAGE: Final = DOCS / "benchmarks.md"
+PLOTS: Final = DOCS / "plots"
 #: The first lines of a table: its header, and the line below that.
 HEAD: Final = 2
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path, help="where the runs kept their numbers")
+    parser.add_argument("directory", type=Path, nargs="?", default=PLOTS, help="where the runs kept their numbers")
     parser.add_argument("--png", type=Path, metavar="DIR", help="draw into DIR, to look at, and publish nothing")
     options = parser.parse_args()
     found = results.read(options.directory)
@@ -34,7 +36,7 @@ def main() -> None:
     for vendor, numbers in found.items():
         page = with_sections(page, results.VENDORS[vendor], numbers["sections"])
     PAGE.write_text(page)
-    plots.draw_all(found, DOCS / "plots")
+    plots.draw_all(found, PLOTS)
 
 
 def with_sections(page: str, heading: str, sections: Mapping[str, Any]) -> str:
