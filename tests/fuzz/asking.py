@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -185,10 +186,16 @@ def _fails_further_on(shards: Answer, plain: Answer) -> bool:
         return False
     with on_plain_database():
         try:
-            list(_unsliced(plain.queryset))
+            with _spared():
+                list(_unsliced(plain.queryset))
         except Exception as error:  # noqa: BLE001 - the same as the shards' or not
             return type(error) is type(shards.error)
     return False
+
+
+def _spared() -> AbstractContextManager[None]:
+    """Keep an error inside the block from ending a transaction around it."""
+    return transaction.atomic() if connections["default"].in_atomic_block else nullcontext()
 
 
 def _unsliced(queryset: Any) -> Any:
@@ -238,9 +245,11 @@ def _whole(plain: Answer, query: Any) -> tuple[Rows, Sequence[int] | None]:
     whole = plain.rows
     assert whole is not None
     if query.is_sliced:
-        whole = [told(row) for row in _unsliced(queryset)]
+        with _spared():
+            whole = [told(row) for row in _unsliced(queryset)]
     try:
-        ranks = ranks_of(query, connections[ORACLE]) if plain.ordered else None
+        with _spared():
+            ranks = ranks_of(query, connections[ORACLE]) if plain.ordered else None
     except (DatabaseError, IndexError):
         ranks = None
     return whole, ranks
