@@ -23,7 +23,7 @@ COVERAGE := 90
 
 .DEFAULT_GOAL := help
 .PHONY: help install format format-check lint types layers static test test-sqlite test-postgresql test-mysql test-all \
-	matrix coverage bench fuzz demo db-up check clean
+	matrix coverage bench fuzz soak demo db-up check clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ bench: $(STAMP) ## Compare routed with plain Django: ratios, measured in one run
 
 fuzz: $(STAMP) ## Ask the shards and one plain database N random questions, and compare: VENDOR=postgresql N=100000 SEED=7
 	$(BIN)/python -m tests.fuzz $(if $(VENDOR),--vendor $(VENDOR)) $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: $(STAMP) ## Break servers under the site and check what users see: VENDOR=postgresql|mysql SECONDS=600 SEED=7
+	$(BIN)/python -m tests.soak $(if $(VENDOR),--vendor $(VENDOR)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(ARGS)
 
 demo: $(STAMP) ## Build a cluster of four shards, load real flights, book some, and show where every row went
 	@$(BIN)/python -m testapp.demo $(if $(ENGINE),--engine $(ENGINE)) $(if $(FLIGHTS),--flights $(FLIGHTS)) \

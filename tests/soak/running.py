@@ -1,0 +1,157 @@
+"""What is one run, from the first server to the summary?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tests.soak.clusters import Cluster, running_cluster
+from tests.soak.faults import MAX_LAG, Faults
+from tests.soak.serving import served
+from tests.soak.traffic import Gate, Habits, Population, busy
+
+logger = logging.getLogger(__name__)
+
+#: How many rows of each sort a population has.
+TRAVELLERS, GROUPS = 60, 4
+#: How many cookies' lengths, reasons and errors a summary names.
+NAMED: Final = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is asked to do."""
+
+    vendor: str
+    seconds: float
+    seed: int
+    rules: tuple[str, ...] = ("positions",)
+    habits: Habits = field(default_factory=Habits)
+    has_faults: bool = True
+    max_lag: float = MAX_LAG
+
+
+def run(plan: Plan) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Do it, and return the summary, and for each rule the stories of its violations."""
+    with site(plan) as (cluster, ports):
+        populations = populate(plan.rules, plan.habits)
+        for group in cluster.groups:
+            for replica in group.replicas:
+                replica.wait_for(group.primary)
+        logger.info("The users come")
+        gate = Gate()
+        faults = _faults(plan, cluster, gate)
+        for each in faults:
+            each.start()
+        try:
+            asyncio.run(busy(populations, ports, gate, seconds=plan.seconds, seed=plan.seed))
+        finally:
+            for each in faults:
+                each.stop()
+        complaints = _complaints(cluster.directory)
+    found = summary(plan, populations, faults) | {"site complained": complaints}
+    return found, {each.rule: each.stories for each in populations}
+
+
+@contextmanager
+def site(plan: Plan) -> Iterator[tuple[Cluster, tuple[int, int]]]:
+    """Run the cluster and the site inside the block, and yield it with the ports of gunicorn and uvicorn."""
+    with ExitStack() as stack:
+        cluster = stack.enter_context(running_cluster(plan.vendor))
+        cluster.write_config(REPLICA_MAX_LAG=plan.max_lag)
+        logger.info("All machines run")
+        _migrate(cluster)
+        logger.info("All tables are there")
+        ports = (
+            stack.enter_context(served(cluster)),
+            stack.enter_context(served(cluster, gunicorn=False)),
+        )
+        yield cluster, ports
+
+
+def _migrate(cluster: Cluster) -> None:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.soak.site.settings"
+    os.environ["SOAK_CONFIG"] = str(cluster.config)
+    import django
+    from django.core.management import call_command
+    from django.db import connections
+
+    django.setup()
+    call_command("migrate_shards", verbosity=0)
+    connections.close_all()
+
+
+def populate(rules: Sequence[str], habits: Habits) -> list[Population]:
+    """Give each rule users, and rows of their own."""
+    from django.contrib.auth.models import Group
+    from django.db import connections
+
+    from testapp.flights.models import Traveller
+
+    made = []
+    for rule in rules:
+        travellers = Traveller.objects.bulk_create(Traveller(name="0", email="-") for _ in range(TRAVELLERS))
+        groups = [Group.objects.create(name=str(number * 10**7 + len(made))) for number in range(1, GROUPS + 1)]
+        made.append(Population(rule, _keys(travellers), _keys(groups), habits))
+    connections.close_all()
+    return made
+
+
+def _keys(rows: Iterable[Any]) -> list[int]:
+    return [row.pk for row in rows]
+
+
+def _faults(plan: Plan, cluster: Cluster, gate: Gate) -> list[Faults]:
+    """Break both groups, each in an order of its own; the primary of the last one is lost on the way."""
+    if not plan.has_faults:
+        return []
+    dice = [random.Random(f"{plan.seed} {group.name}") for group in cluster.groups]  # noqa: S311 - has to be repeated
+    made = [Faults(group, each, gate) for group, each in zip(cluster.groups, dice, strict=True)]
+    made[-1].fails_over_after = plan.seconds * 0.5
+    return made
+
+
+def _complaints(directory: Path) -> list[str]:
+    """Return the last lines that the site logged, beside its tracebacks."""
+    lines = [line for log in directory.glob("*.log") for line in log.read_text(errors="replace").splitlines()]
+    return lines[-NAMED:]
+
+
+def summary(plan: Plan, populations: list[Population], faults: list[Faults]) -> dict[str, Any]:
+    """Say what the run found."""
+    return {
+        "vendor": plan.vendor,
+        "seed": plan.seed,
+        "seconds": plan.seconds,
+        "max_lag": plan.max_lag,
+        "rules": {each.rule: _findings(each) for each in populations},
+        "faults": [event for each in faults for event in sorted((each.group.name, *event) for event in each.events)],
+        "trouble": [trouble for each in faults for trouble in each.trouble],
+    }
+
+
+def _findings(population: Population) -> dict[str, Any]:
+    checked, roles = population.checker.counts, population.roles
+    all_roles = sum(roles.values())
+    return {
+        "read requests": checked["reads"],
+        "write requests": checked["writes"],
+        "rows read": checked["rows"],
+        "rows checked: read your writes": checked["rows checked: read your writes"],
+        "rows checked: monotonic": checked["rows checked: monotonic"],
+        "violations: read your writes": checked["violations: read your writes"],
+        "violations: monotonic": checked["violations: monotonic"],
+        "share of replicas": round(roles["replica"] / all_roles, 4) if all_roles else None,
+        "median milliseconds": round(statistics.median(population.seconds) * 1000, 2) if population.seconds else None,
+        "longest cookies": population.cookie_bytes,
+        "errors": dict(population.errors.most_common(NAMED)),
+        "reasons": dict(population.whys.most_common(NAMED)),
+    }

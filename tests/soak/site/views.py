@@ -1,0 +1,132 @@
+"""What do the clients of a run ask for?
+
+Every row has a version, its name, which only grows. A write answers with the version that it made; a read with the
+versions that it found and the databases that had them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+from django.contrib.auth.models import Group
+from django.db import Error, connections, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+import shardkit
+from shardkit.errors import ShardkitError
+from shardkit.signals import read_routed
+from testapp.flights.models import Traveller
+from tests.soak.site.rules import Told, by_positions, by_timer, start_timer
+
+View = Callable[[HttpRequest], HttpResponseBase]
+_told: Final[ContextVar[Told | None]] = ContextVar("soak_told", default=None)
+
+
+def _note(*, primary: str, alias: str, why: str, **_kwargs: object) -> None:
+    told = _told.get()
+    if told is not None:
+        told.append((primary, alias, why))
+
+
+read_routed.connect(_note, dispatch_uid="soak")
+
+
+def _errors_are_told(view: View) -> View:
+    """Answer 503 with what went wrong, so that it can be counted."""
+
+    @functools.wraps(view)
+    def telling(request: HttpRequest) -> HttpResponseBase:
+        try:
+            return view(request)
+        except (Error, ShardkitError) as error:
+            for connection in connections.all(initialized_only=True):
+                connection.close_if_unusable_or_obsolete()
+            return JsonResponse({"error": f"{type(error).__name__}: {error}"[:300]}, status=503)
+
+    return telling
+
+
+@_errors_are_told
+def read(request: HttpRequest) -> HttpResponse:
+    """Answer with the versions of some rows."""
+    travellers, groups = _ids(request, "t"), _ids(request, "g")
+    told: Told = []
+    token = _told.set(told)
+    try:
+        seconds = _timer(request)
+        if seconds is None:
+            rows = by_positions(travellers, groups)
+        else:
+            rows, told = by_timer(seconds, request, travellers, groups)
+    finally:
+        _told.reset(token)
+    return JsonResponse({"rows": rows, "told": told})
+
+
+@csrf_exempt
+@_errors_are_told
+def write(request: HttpRequest) -> HttpResponseBase:
+    """Count one row up, or two of different databases, in one of several ways."""
+    travellers, groups, how = _ids(request, "t"), _ids(request, "g"), request.GET.get("how", "orm")
+    response: HttpResponse | StreamingHttpResponse
+    if how == "stream":
+        response = StreamingHttpResponse(_streamed(travellers, groups), content_type="application/json")
+    elif how == "raw" and travellers:
+        response = JsonResponse({"rows": {f"t{each}": _raw(each) for each in travellers}})
+    else:
+        response = JsonResponse({"rows": _saved(travellers, groups)})
+    if _timer(request) is not None:
+        start_timer(response)  # type: ignore[arg-type]
+    return response
+
+
+def _saved(travellers: list[int], groups: list[int]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    with transaction.atomic():
+        for letter, model, ids in (("g", Group, groups), ("t", Traveller, travellers)):
+            for pk in ids:
+                row: Any = model.objects.select_for_update().get(pk=pk)  # type: ignore[attr-defined]
+                row.name = str(int(row.name) + 1)
+                row.save(update_fields=["name"])
+                rows[f"{letter}{pk}"] = int(row.name)
+    return rows
+
+
+def _raw(pk: int) -> int:
+    """Count up by a statement that no model knows of, outside of any transaction."""
+    with connections[_home(pk)].cursor() as cursor:
+        table = Traveller._meta.db_table
+        if cursor.db.vendor == "mysql":
+            cursor.execute(f"UPDATE {table} SET name = LAST_INSERT_ID(name + 1) WHERE id = %s", [pk])  # noqa: S608 - ours
+            cursor.execute("SELECT LAST_INSERT_ID()")
+        else:
+            sql = f"UPDATE {table} SET name = name::int + 1 WHERE id = %s RETURNING name"  # noqa: S608 - ours
+            cursor.execute(sql, [pk])
+        return int(cursor.fetchone()[0])
+
+
+@functools.cache
+def _home(pk: int) -> str:
+    plan = Traveller.objects.filter(pk=pk).route()
+    assert isinstance(plan, shardkit.Single)
+    return plan.alias
+
+
+def _streamed(travellers: list[int], groups: list[int]) -> Iterator[bytes]:
+    """Write while the response is sent: its headers are gone by then."""
+    yield b" "
+    yield json.dumps({"rows": _saved(travellers, groups)}).encode()
+
+
+def _ids(request: HttpRequest, name: str) -> list[int]:
+    return [int(each) for each in request.GET.get(name, "").split(",") if each]
+
+
+def _timer(request: HttpRequest) -> float | None:
+    kind, _, seconds = request.GET.get("rule", "positions").partition(":")
+    return float(seconds) if kind == "timer" else None
