@@ -17,6 +17,7 @@ SHARDKIT_BUCKETS                  and ``_ID_BLOCK``, ``_LOOKUP_CACHE``, ``_MIGRA
 SHARDKIT_FANOUT_CAP               and ``_FANOUT_DEADLINE``: as in SHARDKIT
 SHARDKIT_GATHER_ROWS              and ``_GATHER_BYTES``, ``_GATHER_CTE_ROWS``, ``_GATHER_COORDINATOR``: as in SHARDKIT
 SHARDKIT_HOME                     the directory of the embedded cluster
+SHARDKIT_REPLICAS                 how many replicas each of its files has; `manage.py replicate_sqlite` copies them
 ================================  ==========================================================================
 
 With neither a database nor a shard in the environment there is an embedded cluster: SQLite files in SHARDKIT_HOME, or
@@ -62,8 +63,9 @@ WHOLE_NUMBERS: Final = (
     "MIGRATE_WORKERS",
 )
 TEXTS: Final = ("GATHER_COORDINATOR", "LOOKUP_CACHE")
+NO_WHOLE_NUMBER: Final = ("is not a whole number", "Write digits only.")
 OPTION_VARIABLES: Final = tuple(
-    f"SHARDKIT_{key}" for key in (*WHOLE_NUMBERS, *TEXTS, "FANOUT_DEADLINE", "PLACEMENT", "HOME")
+    f"SHARDKIT_{key}" for key in (*WHOLE_NUMBERS, *TEXTS, "FANOUT_DEADLINE", "PLACEMENT", "HOME", "REPLICAS")
 )
 
 
@@ -99,6 +101,9 @@ class _Reader:
         self._read_primaries()
         if not (self.shards or LOGICAL in self.databases):
             self._embed([*self.placed, *options.get("PLACEMENT", {}).values()])
+        elif "SHARDKIT_REPLICAS" in self.set:
+            remedy = "Name the replicas of servers by SHARD_<NAME>_REPLICA_URLS and DATABASE_REPLICA_URLS."
+            raise EnvironmentInvalid("SHARDKIT_REPLICAS", "is about the embedded cluster, and this is none", remedy)
         self._require(options)
         if len(self.databases) > 1:
             self.databases[LOGICAL].update(logical_engine(self.databases[LOGICAL]))
@@ -117,7 +122,7 @@ class _Reader:
     def _options(self) -> Iterator[tuple[str, Any]]:
         """Read what is neither a database nor a shard."""
         for key in WHOLE_NUMBERS:
-            yield from self._number(key, self.env.int, "is not a whole number", "Write digits only.")
+            yield from self._number(key, self.env.int, *NO_WHOLE_NUMBER)
         yield from self._number("FANOUT_DEADLINE", self.env.float, "is not a number", "Write seconds, such as 2.5.")
         for key in TEXTS:
             if f"SHARDKIT_{key}" in self.set:
@@ -188,12 +193,26 @@ class _Reader:
         home = Path(self.env.str("SHARDKIT_HOME") if "SHARDKIT_HOME" in self.set else ".shardkit").absolute()
         home.mkdir(parents=True, exist_ok=True)
         self.shards = [f"shard_{number}" for number in range(EMBEDDED_SHARDS)]
+        described = set(self.databases)
         self.databases = {LOGICAL: _embedded(home, LOGICAL), **self.databases}
         for alias in (*self.shards, *placed):
             # A writer that had begun as a reader could not wait for its turn: SQLite refuses it at once. So shards
             # begin as writers. `default` must not: a transaction there spans shards it may only read, and what
             # allocates ids beside it on `default` would wait for the transaction that asked for them.
             self.databases.setdefault(alias, _embedded(home, alias, transaction_mode="IMMEDIATE"))
+        for alias in [alias for alias in self.databases if alias not in described]:
+            self._embed_replicas(home, alias)
+
+    def _embed_replicas(self, home: Path, primary: str) -> None:
+        """Describe as many more files for *primary* as the environment says."""
+        for _key, count in self._number("REPLICAS", self.env.int, *NO_WHOLE_NUMBER):
+            for number in range(count):
+                alias = f"{primary}_replica_{number}"
+                self._add_replica(primary, alias, _embedded(home, alias))
+
+    def _add_replica(self, primary: str, alias: str, config: Config) -> None:
+        self.databases[alias] = {**config, "TEST": {"MIRROR": primary}}
+        self.replicas.setdefault(primary, []).append(alias)
 
     def _require(self, options: Config) -> None:
         """Name the variables of databases that are needed and not described."""
@@ -221,8 +240,7 @@ class _Reader:
             for number, url in enumerate(self._urls(variable)):
                 alias = f"{primary}_replica_{number}"
                 self._add(variable, alias, url)
-                self.databases[alias]["TEST"] = {"MIRROR": primary}
-                self.replicas.setdefault(primary, []).append(alias)
+                self._add_replica(primary, alias, self.databases[alias])
 
     def _topology(self) -> Config:
         """Return the part of SHARDKIT that names databases."""

@@ -8,9 +8,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class Embedded:
     """The files in one directory, and the commands that work on them."""
 
     home: Path
+    #: What the environment says beside the directory.
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def file(self, alias: str) -> Path:
         return self.home / f"{alias}.sqlite3"
@@ -36,16 +38,21 @@ class Embedded:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a management command in a process of its own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHER_CLUSTERS)}
         return subprocess.run(
             [sys.executable, "-m", "django", *arguments],
-            env={**kept, "SHARDKIT_HOME": str(self.home), "DJANGO_SETTINGS_MODULE": "testapp.settings"},
+            env=self.environment,
             cwd=Path(__file__).parents[1],
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHER_CLUSTERS)}
+        ours = {"SHARDKIT_HOME": str(self.home), "DJANGO_SETTINGS_MODULE": "testapp.settings"}
+        return {**kept, **self.variables, **ours}
 
     def json(self, *arguments: str) -> Any:
         """Run a command that writes JSON, and read it."""

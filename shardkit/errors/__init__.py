@@ -28,6 +28,8 @@
     ├── PrimaryReadsExceeded  all replicas are lost, and the primary may take no more reads
     ├── ReplicaIsReadOnly     a write names a replica
     ├── PrimaryDemoted        the alias of a primary leads to a database that takes no writes
+    ├── PositionUnknown       a primary numbers no transactions, so nobody can tell which a replica has
+    ├── CopyRefused           a file of SQLite cannot become, or have, the replica that was named
     ├── CrossShardQuery       the query needs several shards in a way not yet built
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
@@ -91,7 +93,14 @@ from shardkit.errors.queries import (
     MixedDatabases,
     OrderNotPageable,
 )
-from shardkit.errors.replicas import NoFreshReplica, PrimaryDemoted, PrimaryReadsExceeded, ReplicaIsReadOnly
+from shardkit.errors.replicas import (
+    CopyRefused,
+    NoFreshReplica,
+    PositionUnknown,
+    PrimaryDemoted,
+    PrimaryReadsExceeded,
+    ReplicaIsReadOnly,
+)
 from shardkit.errors.root import ShardkitError
 
 __all__ = [
@@ -99,6 +108,7 @@ __all__ = [
     "BucketNotInSql",
     "CatalogError",
     "CoordinatorOutOfDate",
+    "CopyRefused",
     "CrossDatabaseQuery",
     "CrossShardQuery",
     "CursorInvalid",
@@ -116,6 +126,7 @@ __all__ = [
     "NoFreshReplica",
     "OrderNotPageable",
     "PartialCommit",
+    "PositionUnknown",
     "PrimaryDemoted",
     "PrimaryReadsExceeded",
     "ReplicaIsReadOnly",

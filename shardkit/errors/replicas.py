@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import NotSupportedError, OperationalError
 
 from shardkit.errors.root import ShardkitError
@@ -57,3 +58,23 @@ class PrimaryDemoted(ShardkitError, OperationalError):
     def __init__(self, alias: str) -> None:
         super().__init__(alias)
         self.alias = alias
+
+
+class PositionUnknown(ShardkitError, OperationalError):
+    """A primary numbers no transactions, so nobody can tell which of them a replica has."""
+
+    template = "How far the database {alias!r} has got cannot be told: {reason}. {remedy}"
+
+    def __init__(self, alias: str, reason: str, remedy: str) -> None:
+        super().__init__(alias, reason, remedy)
+        self.alias, self.reason, self.remedy = alias, reason, remedy
+
+
+class CopyRefused(ShardkitError, ImproperlyConfigured):
+    """A file of SQLite cannot become, or have, the replica that was named."""
+
+    template = "The database {primary!r} is not copied to {replica!r}: {reason}. {remedy}"
+
+    def __init__(self, primary: str, replica: str, reason: str, remedy: str) -> None:
+        super().__init__(primary, replica, reason, remedy)
+        self.primary, self.replica, self.reason, self.remedy = primary, replica, reason, remedy

@@ -27,7 +27,7 @@ NAMED_PAGE = re.compile(r"docs/[\w/-]+\.md")
 FOLLOWED = [page for page in PAGES if page.is_relative_to(DOCS) and steps(page) and page.name != "querysets.md"]
 #: What the tables of operations call the databases that are asked.
 ALL_SHARDS = {"shard_0", "shard_1", "shard_2", "shard_3"}
-COMMANDS = ("dumpdata", "explain", "flush", "loaddata", "migrate", "migrate_shards", "shards")
+COMMANDS = ("dumpdata", "explain", "flush", "loaddata", "migrate", "migrate_shards", "replicate_sqlite", "shards")
 
 
 def name(page: Path) -> str:

@@ -195,6 +195,28 @@ def test_a_prefix_of_the_environment_is_honoured():
     assert list(shardkit["SHARDS"]) == ["eu"]
 
 
+def test_the_embedded_cluster_can_have_replicas(tmp_path):
+    databases, shardkit = read(
+        "audit",
+        "billing",
+        SHARDKIT_HOME=str(tmp_path),
+        SHARDKIT_REPLICAS="2",
+        DATABASE_BILLING_URL="postgres://db/billing",
+    )
+
+    assert shardkit["SHARDS"]["shard_3"] == {
+        "primary": "shard_3",
+        "replicas": ["shard_3_replica_0", "shard_3_replica_1"],
+    }
+    assert shardkit["REPLICAS"] == {
+        "default": ["default_replica_0", "default_replica_1"],
+        "audit": ["audit_replica_0", "audit_replica_1"],
+    }
+    assert databases["audit_replica_1"]["NAME"] == str(tmp_path / "audit_replica_1.sqlite3")
+    assert databases["audit_replica_1"]["TEST"] == {"MIRROR": "audit"}
+    assert problems(shardkit, databases) == []
+
+
 def test_secrets_in_files_are_read(tmp_path):
     (tmp_path / "url").write_text("mysql://db/app")
     env = environ.FileAwareEnv()
@@ -225,6 +247,7 @@ DEFAULT = {"DATABASE_URL": "postgres://me:secret@db/app"}
         ({**DEFAULT, "SHARD_URLS": "postgres://db/one", "SHARD_0_URL": "postgres://db/eu"}, "SHARD_0_URL"),
         ({**DEFAULT, "SHARD_EU_REPLICA_URLS": "postgres://db/eu"}, "SHARD_EU_REPLICA_URLS"),
         ({**DEFAULT, "SHARD_REPLICA_URLS": "postgres://db/eu"}, "SHARD_REPLICA_URLS"),
+        ({**DEFAULT, "SHARDKIT_REPLICAS": "1"}, "SHARDKIT_REPLICAS"),
         ({"DATABASE_URL": "secret"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgres://me:secret@db:port/app"}, "DATABASE_URL"),
     ],
