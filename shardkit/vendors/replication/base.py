@@ -5,8 +5,10 @@ All questions go through the driver's own cursor: nobody counts, logs or wraps t
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 class Sample:
     """Where a primary is."""
 
-    position: Position
+    #: None for one that was demoted and cannot say it.
+    position: Position | None
     #: Whether it takes writes; one that was demoted does not.
     is_writable: bool = True
-    #: What the next sample of the same connection wants to know again.
+    #: What the next sample wants to know again.
     memo: Any = None
 
 
@@ -32,11 +35,15 @@ class ReplicaState:
 
     #: None when that cannot be told.
     position: Position | None
-    #: What the server and its start are called: another one may be further behind than this one was.
+    #: The name of the server and of its start: another one may be further behind than this one was. The same for
+    #: whoever asks, so that a session can take it from one process to the next.
     life: str
     #: False for a server that follows nobody, since it was promoted.
     is_replica: bool = True
+    #: What the next look wants to know again.
     memo: Any = None
+    #: Why the position cannot be told.
+    why: str = ""
 
 
 class Replication(Protocol):
@@ -72,7 +79,15 @@ def asked(connection: BaseDatabaseWrapper, sql: str, params: Any = ()) -> tuple[
     driver: Any = connection.connection
     with connection.wrap_database_errors, closing(driver.cursor()) as cursor:
         cursor.execute(sql, params)
-        return (cursor.fetchone() if cursor.description else None) or ()
+        # All of them: SQLite commits a statement that returns rows only when its last one was taken.
+        rows = cursor.fetchall() if cursor.description else ()
+    return tuple(rows[0]) if rows else ()
+
+
+def name_of_life(*facts: object) -> str:
+    """Return eight characters that stand for *facts*: sessions carry them, one for each shard."""
+    digest = blake2b("\n".join(map(str, facts)).encode(), digest_size=6).digest()
+    return urlsafe_b64encode(digest).decode()
 
 
 def cause_of(error: BaseException) -> Any:
