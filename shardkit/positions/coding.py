@@ -39,22 +39,25 @@ class _Reader:
         self.data, self.place = data, 0
 
     def byte(self) -> int:
-        self.place += 1
-        return self.data[self.place - 1]
+        return self.part(1)[0]
 
     def number(self) -> int:
         found, self.place = varints.read(self.data, self.place)
         return found
 
+    def part(self, size: int) -> bytes:
+        found = self.data[self.place : self.place + size]
+        self.place += size
+        return found
+
     def source(self) -> tuple[str, tuple[tuple[int, int], ...]]:
-        identity = self.data[self.place : self.place + 16]
-        self.place += len(identity)
+        uuid, tag = UUID(bytes=self.part(16)), self.part(self.number()).decode()
         intervals = []
         for _ in range(self.number()):
             first = self.number()
             intervals.append((first, first + self.number()))
-        return str(UUID(bytes=identity)), tuple(intervals)
+        return f"{uuid}:{tag}" if tag else str(uuid), tuple(intervals)
 
     def require_end(self) -> None:
         if self.place != len(self.data):
-            raise ValueError(f"{len(self.data) - self.place} bytes are left over.")
+            raise ValueError(f"It has {len(self.data)} bytes, and {self.place} of them were expected.")

@@ -64,19 +64,26 @@ class Gtids:
 
 @dataclass(frozen=True, slots=True)
 class MySqlGtids:
-    """The set of transactions of a MySQL server: for each source, by its UUID, the intervals of their numbers."""
+    """The set of transactions of a MySQL server: for each source, the intervals of their numbers.
+
+    A source is a server's UUID, or since MySQL 8.3 a UUID and a tag: ``uuid:tag``.
+    """
 
     sources: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``uuid:1-5:8,uuid:1``."""
+        """Read ``uuid:1-5:8,uuid:1:tag:3``."""
         found: dict[str, list[tuple[int, int]]] = {}
-        for part in text.replace("\n", "").split(","):
-            source, *intervals = part.strip().split(":")
-            for interval in intervals:
-                first, _, last = interval.partition("-")
-                found.setdefault(source.lower(), []).append((int(first), int(last or first)))
+        for part in text.lower().replace("\n", "").split(","):
+            uuid, *fields = part.strip().split(":")
+            source = uuid
+            for field in fields:
+                if not field.strip()[:1].isdigit():
+                    source = f"{uuid}:{field.strip()}"
+                    continue
+                first, _, last = field.partition("-")
+                found.setdefault(source, []).append((int(first), int(last or first)))
         return cls(tuple((source, _merged(found[source])) for source in sorted(found)))
 
     def includes(self, other: Position) -> bool:
@@ -100,10 +107,12 @@ class MySqlGtids:
         return type(self)(tuple((source, _merged(found[source])) for source in sorted(found)))
 
     def dumps(self) -> bytes:
-        """Return the kind, and for each source its UUID and its intervals."""
+        """Return the kind, and for each source its UUID, its tag and its intervals."""
         data = bytearray([MYSQL_KIND]) + varints.write(len(self.sources))
         for source, intervals in self.sources:
-            data += bytes.fromhex(source.replace("-", "")) + varints.write(len(intervals))
+            uuid, _, tag = source.partition(":")
+            data += bytes.fromhex(uuid.replace("-", "")) + varints.write(len(tag)) + tag.encode()
+            data += varints.write(len(intervals))
             for first, last in intervals:
                 data += varints.write(first) + varints.write(last - first)
         return bytes(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from shardkit.positions import varints
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from shardkit.positions.position import Position
 
 KIND: Final = 1
-#: Of the log: its pages, each of which begins with a header, and its files, whose first page has a longer one.
-_PAGE: Final = 8192
+#: How long the header of each page of the log is, and that of the first page of a file, in bytes.
 _PAGE_HEADER: Final = 24
 _FILE_HEADER: Final = 40
 
@@ -30,16 +29,18 @@ class Lsn:
 
     def includes(self, other: Position) -> bool:
         """Say whether this is the same timeline at the same place or later."""
-        return self._is_comparable(other) and self.offset >= other.offset  # type: ignore[attr-defined]
+        return isinstance(other, Lsn) and self.history == other.history and self.offset >= other.offset
 
     def joined(self, other: Position) -> Self | None:
         """Return the later of the two; None for two timelines."""
-        if not self._is_comparable(other):
+        if not isinstance(other, Lsn) or self.history != other.history:
             return None
-        return self if self.offset >= other.offset else other  # type: ignore[attr-defined,return-value]
+        return replace(self, offset=max(self.offset, other.offset))
 
-    def _is_comparable(self, other: Position) -> bool:
-        return isinstance(other, Lsn) and (self.system, self.timeline) == (other.system, other.timeline)
+    @property
+    def history(self) -> tuple[int, int]:
+        """What two places must have in common to be compared."""
+        return self.system, self.timeline
 
     def dumps(self) -> bytes:
         """Return the kind and the three numbers."""
@@ -56,11 +57,11 @@ def parse(text: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def end_of_records(insert: int, *, file_size: int = 16 * 2**20) -> int:
+def end_of_records(insert: int, *, file_size: int = 16 * 2**20, page_size: int = 8192) -> int:
     """Return where the last record ends, when the next one will be inserted at *insert*.
 
     Where a record ends with its page, the next is inserted after the header of a page that nobody has written: no
     standby reports that place until somebody writes again.
     """
-    header = _FILE_HEADER if insert % file_size < _PAGE else _PAGE_HEADER
-    return insert - header if insert % _PAGE == header else insert
+    header = _FILE_HEADER if insert % file_size < page_size else _PAGE_HEADER
+    return insert - header if insert % page_size == header else insert

@@ -1,19 +1,44 @@
-"""Which transactions does a MariaDB or MySQL server have?"""
+"""Which transactions does a MariaDB or MySQL server have?
+
+MariaDB is what the tests run. What concerns MySQL alone is written after its manual.
+"""
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
+from shardkit.errors import PositionUnknown
 from shardkit.positions.gtid import Gtids, MySqlGtids
-from shardkit.vendors.replication.base import ReplicaState, Sample, asked
+from shardkit.vendors.replication.base import ReplicaState, Sample, asked, name_of_life
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from shardkit.positions.position import Position
 
-_LOCK: Final = "shardkit:"
+#: What the server has written, whether it takes writes, and whether it numbers its transactions at all.
+_MARIADB_PRIMARY: Final = "SELECT @@global.gtid_binlog_pos, @@global.read_only, @@global.log_bin"
+_MYSQL_PRIMARY: Final = "SELECT @@global.gtid_executed, @@global.read_only, @@global.gtid_mode = 'ON'"
+_MARIADB_REPLICA: Final = "SELECT @@global.gtid_slave_pos, @@global.read_only"
+_MYSQL_REPLICA: Final = "SELECT @@global.gtid_executed, @@global.read_only"
+
+#: The server, the second in which it started, and how long ago that is. Both clocks are that of the statement.
+_MARIADB_START: Final = (
+    "SELECT CONCAT_WS(' ', @@global.server_id, @@hostname, @@port),"
+    " UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), CAST(VARIABLE_VALUE AS SIGNED)"
+    " FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'"
+)
+_MYSQL_START: Final = (
+    "SELECT @@server_uuid,"
+    " UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), CAST(VARIABLE_VALUE AS SIGNED)"
+    " FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'"
+)
+#: A server that was started again within a second has the same second of its start. So nobody reads a server that is
+#: younger than this many seconds, and no two that were read have the same.
+YOUNG: Final = 2
+
+#: Whether both threads of the replication run: what a replica shows that may be written to. MySQL has no such variable.
+_RUNNING: Final = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'SLAVE_RUNNING'"
 
 
 class MySQLReplication:
@@ -21,45 +46,61 @@ class MySQLReplication:
 
     def position(self, connection: BaseDatabaseWrapper) -> Position:
         """Return all that the binary log holds: every commit is in it."""
-        return self.sample(connection).position
+        found, _ = _written(connection)
+        return found
 
     def sample(self, connection: BaseDatabaseWrapper, memo: Any = None) -> Sample:
         """Return the same, and whether the server takes writes."""
         del memo
-        is_mariadb = _is_mariadb(connection)
-        name = "gtid_binlog_pos" if is_mariadb else "global.gtid_executed"
-        text, read_only = asked(connection, f"SELECT @@{name}, @@global.read_only")
-        return Sample(_parsed(text, is_mariadb=is_mariadb), is_writable=not _is_on(read_only))
+        found, is_writable = _written(connection)
+        return Sample(found, is_writable=is_writable)
 
     def state(self, connection: BaseDatabaseWrapper, memo: Any = None) -> ReplicaState:
-        """Return what the replica has applied; the lock that this connection holds stands for the server's life."""
-        driver, life = memo if memo is not None else (None, "")
+        """Return what the replica has applied."""
+        driver, life = memo or (None, "")
         if driver is not connection.connection:
-            life = f"{_LOCK}{secrets.token_hex(8)}"
-            asked(connection, "SELECT GET_LOCK(%s, 0)", [life])
+            server, started, age = _start(connection)
+            life = name_of_life(server, started)
+            if age < YOUNG:
+                return ReplicaState(None, life, why=f"it was started {age} s ago")
         is_mariadb = _is_mariadb(connection)
-        name = "gtid_slave_pos" if is_mariadb else "global.gtid_executed"
-        text, read_only = asked(connection, f"SELECT @@{name}, @@global.read_only")
-        return ReplicaState(
-            _parsed(text, is_mariadb=is_mariadb), life, _is_on(read_only), (connection.connection, life)
-        )
+        text, read_only = asked(connection, _MARIADB_REPLICA if is_mariadb else _MYSQL_REPLICA)
+        is_replica = _is_on(read_only) or (is_mariadb and _is_on(*asked(connection, _RUNNING)))
+        return ReplicaState(_parsed(text, is_mariadb=is_mariadb), life, is_replica, memo=(connection.connection, life))
 
     def lives(self, connection: BaseDatabaseWrapper, life: str) -> bool:
-        """Ask whether the lock of the monitor is held on this server: locks end with the server."""
-        return bool(asked(connection, "SELECT IS_USED_LOCK(%s) IS NOT NULL", [life])[0])
+        """Compare the server and the second of its start."""
+        server, started, _ = _start(connection)
+        return life == name_of_life(server, started)
 
     def make_read_only(self, connection: BaseDatabaseWrapper) -> None:
         """Let every transaction of the session be read-only, whatever its user may do."""
         asked(connection, "SET SESSION TRANSACTION READ ONLY")
 
     def conflicts(self, error: BaseException) -> bool:
-        """Know of no such error: applying waits for readers, or they for it."""
+        """Know of no such error: what is applied waits for readers, or they for it."""
         del error
         return False
 
 
-def _is_on(read_only: Any) -> bool:
-    return str(read_only).upper() not in {"0", "OFF"}
+def _written(connection: BaseDatabaseWrapper) -> tuple[Position, bool]:
+    """Return what a primary has written, and whether it takes writes."""
+    is_mariadb = _is_mariadb(connection)
+    text, read_only, is_numbered = asked(connection, _MARIADB_PRIMARY if is_mariadb else _MYSQL_PRIMARY)
+    if not is_numbered:  # the empty set, which every replica includes
+        reason = "it writes no binary log" if is_mariadb else "its gtid_mode is not ON"
+        raise PositionUnknown(connection.alias, reason, f"Set {'log_bin' if is_mariadb else 'gtid_mode'} there.")
+    return _parsed(text, is_mariadb=is_mariadb), not _is_on(read_only)
+
+
+def _start(connection: BaseDatabaseWrapper) -> tuple[str, int, int]:
+    found = asked(connection, _MARIADB_START if _is_mariadb(connection) else _MYSQL_START)
+    server, started, age = found
+    return str(server), int(started), int(age)
+
+
+def _is_on(variable: Any = 0) -> bool:
+    return str(variable).upper() not in {"0", "OFF"}
 
 
 def _is_mariadb(connection: Any) -> bool:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from shardkit.errors import PrimaryDemoted
 from shardkit.positions.lsn import Lsn, end_of_records, parse
-from shardkit.vendors.replication.base import ReplicaState, Sample, asked, cause_of
+from shardkit.vendors.replication.base import ReplicaState, Sample, asked, cause_of, name_of_life
+from shardkit.vendors.replication.timelines import Followed
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: The insert position covers commits that are not flushed yet (synchronous_commit = off). A server that was demoted to
-#: a standby has neither it nor a timeline to write to.
+#: The position at which the next record will be inserted: unlike pg_current_wal_lsn() it covers commits that are not
+#: yet written (synchronous_commit = off). Functions about what is written raise an error on a standby. The control file
+#: still names the old timeline right after a promotion, so the timeline is taken from the name of the log's file.
 _POSITION: Final = (
-    "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_insert_lsn()::text END,"
-    " CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
-    " (SELECT system_identifier FROM pg_control_system()), pg_last_wal_replay_lsn()::text,"
-    " current_setting('transaction_read_only'), pg_size_bytes(current_setting('wal_segment_size'))"
+    "SELECT system_identifier,"
+    " CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END,"
+    " CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
+    " current_setting('transaction_read_only') = 'off',"
+    " pg_size_bytes(current_setting('wal_segment_size')), current_setting('wal_block_size')::integer"
+    " FROM pg_control_system()"
 )
-#: The timeline of what was received is never older than that of what was replayed. A place before the switch is on both
-#: timelines, and no position of the new one lies before it, so nothing is claimed that is not there. A standby that
-#: went too far on the old timeline receives nothing of the new one. Who lacks pg_monitor sees no receiver, and takes
-#: the timeline of the last restart point, which is only ever too old.
+#: What is new with every start. When one of its processes crashes, a standby starts again from its last restart point,
+#: perhaps further behind than it was, and goes on under the same postmaster; but its statistics begin anew.
+_START: Final = (
+    "pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()),"
+    " extract(epoch FROM pg_postmaster_start_time())::text,"
+    " (SELECT extract(epoch FROM stats_reset)::text FROM pg_stat_bgwriter)"
+)
+_LIFE: Final = f"SELECT {_START}"
 _STATE: Final = (
-    "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()::text, (SELECT system_identifier FROM pg_control_system()),"
-    " coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE received_tli > 0),"
-    " (SELECT timeline_id FROM pg_control_checkpoint())), pg_postmaster_start_time()::text"
+    f"SELECT {_START}, pg_last_wal_replay_lsn()::text,"  # noqa: S608 - a constant of ours
+    " greatest((SELECT timeline_id FROM pg_control_checkpoint()),"
+    " (SELECT min_recovery_end_timeline FROM pg_control_recovery())),"
+    " coalesce(received_tli, 0), coalesce(flushed_lsn::text, '0/0')"
+    " FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver ON true"
 )
-_LIFE: Final = (
-    "SELECT pg_is_in_recovery(), (SELECT system_identifier FROM pg_control_system()), pg_postmaster_start_time()::text"
-)
-_SERIALIZATION_FAILURE: Final = "40001"
+_UNPROVEN: Final = "it has not yet replayed anything of timeline {0}, which it receives"
+#: A standby cancels what would delay its replay: as a failed serialization, or as a deadlock with the replay.
+_CONFLICTS: Final = frozenset({"40001", "40P01"})
 
 
 class PostgreSQLReplication:
@@ -38,37 +48,53 @@ class PostgreSQLReplication:
 
     def position(self, connection: BaseDatabaseWrapper) -> Lsn:
         """Return the end of the log: every commit lies before it."""
-        return self.sample(connection).position  # type: ignore[return-value]
+        found, _ = _end_of_log(connection)
+        if found is None:
+            raise PrimaryDemoted(connection.alias)
+        return found
 
     def sample(self, connection: BaseDatabaseWrapper, memo: Any = None) -> Sample:
-        """Return the end of the log, or of what a server has replayed that is no primary any more."""
+        """Return the end of the log; a server that was demoted to a standby writes none."""
         del memo
-        insert, timeline, system, replayed, read_only, file_size = asked(connection, _POSITION)
-        if insert is None:
-            return Sample(Lsn(_unsigned(system), 0, parse(replayed or "0/0")), is_writable=False)
-        offset = end_of_records(parse(insert), file_size=int(file_size))
-        return Sample(Lsn(_unsigned(system), int(timeline, 16), offset), is_writable=read_only != "on")
+        found, takes_writes = _end_of_log(connection)
+        return Sample(found, is_writable=found is not None and takes_writes)
 
     def state(self, connection: BaseDatabaseWrapper, memo: Any = None) -> ReplicaState:
-        """Return up to where the standby has replayed."""
-        del memo
-        is_replica, replayed, system, timeline, started = asked(connection, _STATE)
-        position = None if replayed is None else Lsn(_unsigned(system), int(timeline), parse(replayed))
-        return ReplicaState(position, f"{system} {started}", is_replica)
+        """Return up to where the standby has replayed, on the timeline that it certainly follows."""
+        is_replica, system, started, reset, replayed, control, received, flushed = asked(connection, _STATE)
+        life = name_of_life(system, started, reset)
+        if not is_replica or replayed is None:
+            return ReplicaState(None, life, is_replica)
+        offset = parse(replayed)
+        known = memo if isinstance(memo, Followed) and memo.life == life else Followed(life)
+        known = known.seen(control=control, received=received, replayed=offset, flushed=parse(flushed))
+        if known.timeline is None:
+            return ReplicaState(None, life, memo=known, why=_UNPROVEN.format(known.received))
+        return ReplicaState(Lsn(_unsigned(system), known.timeline, offset), life, memo=known)
 
     def lives(self, connection: BaseDatabaseWrapper, life: str) -> bool:
         """Compare the system and the start of its server; a standby that was promoted lives no more."""
-        is_replica, system, started = asked(connection, _LIFE)
-        return bool(is_replica) and life == f"{system} {started}"
+        is_replica, *start = asked(connection, _LIFE)
+        return bool(is_replica) and life == name_of_life(*start)
 
     def make_read_only(self, connection: BaseDatabaseWrapper) -> None:
         """Let every transaction of the session be read-only, also if the standby is promoted."""
         asked(connection, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
 
     def conflicts(self, error: BaseException) -> bool:
-        """Know the error by which a standby cancels what would delay its replay."""
-        return getattr(cause_of(error), "sqlstate", None) == _SERIALIZATION_FAILURE
+        """Know the errors by which a standby cancels what would delay its replay."""
+        cause = cause_of(error)
+        return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in _CONFLICTS
 
 
-def _unsigned(system: Any) -> int:
-    return int(system) & 0xFFFFFFFFFFFFFFFF
+def _end_of_log(connection: BaseDatabaseWrapper) -> tuple[Lsn | None, bool]:
+    """Return the end of the log, None on a standby, and whether transactions may write."""
+    system, insert, timeline, takes_writes, file_size, page_size = asked(connection, _POSITION)
+    if insert is None or timeline is None:
+        return None, False
+    offset = end_of_records(parse(insert), file_size=file_size, page_size=page_size)
+    return Lsn(_unsigned(system), int(timeline, 16), offset), takes_writes
+
+
+def _unsigned(system: int) -> int:
+    return system & 0xFFFFFFFFFFFFFFFF
