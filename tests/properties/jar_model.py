@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from functools import cache, reduce
 from typing import Final, NamedTuple
 
-from shardkit.consistency.vectors import UNKNOWN, Entry
+from shardkit.consistency.stores.protocol import is_news
+from shardkit.consistency.vectors import UNKNOWN, Entry, Vector
+from shardkit.positions.position import Position
+from shardkit.topology.names import Alias
 
 #: What a token demands that nobody has written.
 NOTHING: Final = Entry()
@@ -22,11 +25,14 @@ class Point(int):
 
     __slots__ = ()
 
-    def includes(self, other: Point) -> bool:
-        return self >= other
+    def includes(self, other: Position) -> bool:
+        return isinstance(other, Point) and self >= other
 
-    def joined(self, other: Point) -> Point:
-        return max(self, other)
+    def joined(self, other: Position) -> Point | None:
+        return max(self, other) if isinstance(other, Point) else None
+
+    def dumps(self) -> bytes:
+        return bytes([self])
 
 
 class Rule(NamedTuple):
@@ -128,7 +134,7 @@ def _moves(jar: Jar, request: Request) -> Iterator[tuple[Jar, Request]]:
         case "answered":
             tokens = jar.tokens if request.token is None or jar.rule.appends else frozenset()
             gone = request.brought if request.replaces else frozenset()
-            new = {request.token} - {None, NOTHING}
+            new = frozenset({request.token or NOTHING} - {NOTHING})
             kept = jar._replace(tokens=frozenset(tokens - gone | new), seen=max(jar.seen, request.value))
             yield kept, Request(request.writes, "done", floor=request.floor, value=request.value)
 
@@ -136,6 +142,10 @@ def _moves(jar: Jar, request: Request) -> Iterator[tuple[Jar, Request]]:
 @cache
 def _joined(tokens: frozenset[Entry]) -> Entry:
     return reduce(Entry.joined, sorted(tokens, key=repr), NOTHING)
+
+
+def _least(entry: Entry) -> int:
+    return entry.required if isinstance(entry.required, Point) else 0
 
 
 def _demanding(entry: Entry, position: Point) -> Entry:
@@ -151,21 +161,26 @@ def _reads(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
     ]
     if kept:
         replica = jar.replicas[kept[0]]
-        if replica.usable(jar.rule) and replica.position >= (entry.required or 0):
+        if replica.usable(jar.rule) and replica.position >= _least(entry):
             yield entry, replica.position
         yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
     if entry.replica:
         entry = Entry(jar.primary if jar.rule.minds_leaving else entry.required)
     yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
     for at, replica in enumerate(jar.replicas):
-        if replica.usable(jar.rule) and replica.position >= (entry.required or 0):
+        if replica.usable(jar.rule) and replica.position >= _least(entry):
             yield Entry(entry.required, f"{at}", f"{replica.life}"), replica.position
 
 
 def _answer(jar: Jar, request: Request, entry: Entry, value: int) -> Request:
     """Write the response: a token where something is new, in place of those that the request brought."""
-    required = entry.required
-    if required is not None and all(each.usable(jar.rule) and each.position >= required for each in jar.replicas):
+    if all(each.usable(jar.rule) and each.position >= _least(entry) for each in jar.replicas):
         entry = Entry(None, entry.replica, entry.life)
-    is_news = entry != _joined(request.brought)
-    return request._replace(stage="answered", token=entry if is_news else None, replaces=is_news, value=value)
+    news = _is_news(_joined(request.brought), entry)
+    return request._replace(stage="answered", token=entry if news else None, replaces=news, value=value)
+
+
+@cache
+def _is_news(before: Entry, after: Entry) -> bool:
+    """Ask the stores' own rule."""
+    return is_news(*(Vector({} if entry == NOTHING else {Alias("default"): entry}) for entry in (before, after)))
