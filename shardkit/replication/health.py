@@ -7,9 +7,10 @@ jitter, so that processes do not come back together. One that comes back takes i
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -20,17 +21,22 @@ if TYPE_CHECKING:
 
 logger: Final = logging.getLogger("shardkit.replication")
 
-#: Seconds of the first ban and of the longest one.
+#: Seconds of the first ban and of the longest one, before the jitter, which adds up to half of them.
 FIRST_BAN: Final = 0.5
 LONGEST_BAN: Final = 30.0
-#: After so many seconds without a failure a replica that was banned takes its whole share again.
+#: As many failures as make the longest ban.
+MOST_FAILURES: Final = 7
+#: A replica that answers again takes its whole share after so many seconds, and this part of it at first.
 SLOW_START: Final = 10.0
+FIRST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
     failures: int
     until: float
+    #: When it first answered again; None while it has not.
+    back: float | None = None
 
 
 class Health:
@@ -47,18 +53,33 @@ class Health:
             known, now = self._records.get(alias), self._now()
             if known is not None and now < known.until:
                 return
-            failures = 1 if known is None else known.failures + 1
+            failures = 1 if known is None else min(known.failures + 1, MOST_FAILURES)
             seconds = min(LONGEST_BAN, FIRST_BAN * 2.0 ** (failures - 1)) * (1 + self._jitter() / 2)
             self._records[alias] = _Record(failures, now + seconds)
-        logger.warning("The replica %s is left out for %.1f s: %s", alias, seconds, str(error).strip())
+        is_change = known is None or known.back is not None
+        logger.log(
+            logging.WARNING if is_change else logging.DEBUG,
+            "The replica %s is left out, for %.1f s at first: %s" if is_change else "%s stays out for %.1f s: %s",
+            alias,
+            seconds,
+            " ".join(str(error).split()),
+            extra={"alias": alias},
+        )
 
     def succeeded(self, alias: Alias) -> None:
-        """Forget the failures of *alias* when its slow start is over."""
-        known = self._records.get(alias)
-        if known is not None and self._now() >= known.until + SLOW_START:
-            with self._lock:
-                self._records.pop(alias, None)
-            logger.info("The replica %s takes its whole share again.", alias)
+        """Let *alias* come back if its ban is over, and forget its failures when it has its whole share again."""
+        if alias not in self._records:
+            return
+        with self._lock:
+            known, now = self._records.get(alias), self._now()
+            if known is None or now < known.until:
+                return
+            if known.back is None:
+                self._records[alias] = replace(known, back=now)
+            elif now >= known.back + SLOW_START:
+                del self._records[alias]
+        if known.back is None:
+            logger.info("The replica %s answers again.", alias, extra={"alias": alias})
 
     def banned_for(self, alias: Alias) -> float:
         """Return for how many seconds from now *alias* is left out."""
@@ -66,15 +87,21 @@ class Health:
         return 0.0 if known is None else max(0.0, known.until - self._now())
 
     def share(self, alias: Alias) -> float:
-        """Return which part of its weight *alias* takes: it grows from a tenth to one after a ban."""
+        """Return which part of its weight *alias* takes: it grows from little to one when it comes back."""
         known = self._records.get(alias)
         if known is None:
             return 1.0
-        return min(1.0, max(0.1, (self._now() - known.until) / SLOW_START))
+        if known.back is None:
+            return FIRST_SHARE
+        return min(1.0, max(FIRST_SHARE, (self._now() - known.back) / SLOW_START))
 
     def forget(self) -> None:
         """Forget every failure."""
         self._records.clear()
+
+    def unlock(self) -> None:
+        """Be usable in a child of the process, in whose parent another thread may have held the lock."""
+        self._lock = Lock()
 
 
 _health: Final = Health()
@@ -83,3 +110,5 @@ succeeded = _health.succeeded
 banned_for = _health.banned_for
 share = _health.share
 forget = _health.forget
+
+os.register_at_fork(after_in_child=_health.unlock)

@@ -1,27 +1,29 @@
 """Who measures how far replicas are, so that no request has to?
 
-A thread for each database, on a connection of its own, so that one that hangs delays nobody. Threads start when
-somebody first reads a primary that has replicas, and end when nobody has for a while; after a fork the child starts
-its own.
+A thread for each database. They start when somebody first reads a primary that has replicas, and end when nobody has
+for a while; after a fork the child starts its own. A sample of the primary wakes those that look at its replicas, so
+that a replica that follows closely is found to.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import time
-from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Final
-
-from django.db import connections
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Final
 
 from shardkit import conf
 from shardkit.replication import health, readings
 from shardkit.replication.readings import Reading, Sampled
+from shardkit.replication.selection import oldest, why_lost
+from shardkit.replication.watching import Watcher
 from shardkit.vendors.replication.registry import replication_of
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
     from shardkit.topology.names import Alias
 
 logger: Final = logging.getLogger("shardkit.replication")
@@ -30,102 +32,150 @@ logger: Final = logging.getLogger("shardkit.replication")
 IDLE: Final = 60.0
 #: Seconds between two looks that somebody asked for.
 BETWEEN_KICKS: Final = 0.02
-#: Seconds to wait for a thread to end; one that hangs in its database is left behind, and ends by itself.
-ENDS_WITHIN: Final = 0.3
+#: Seconds to wait for threads to end, once before and once after they are cut off from servers that do not answer.
+ENDS_WITHIN: Final = 0.12
+#: Seconds after which a replica that lacks the newest sample is looked at again; the next time that is longer.
+LOOKS_AGAIN: Final = 0.005
+GROWS_BY: Final = 3.0
 
 
-@dataclass
 class _Group:
     """A primary, its replicas, and the threads that look at them."""
 
-    primary: Alias
-    replicas: tuple[Alias, ...]
-    threads: list[Thread] = field(default_factory=list)
-    stopped: Event = field(default_factory=Event)
-    wake: dict[Alias, Event] = field(default_factory=dict)
-    #: Connections of the driver: in a child of this process they must not be closed, which would tell the server.
-    held: dict[Alias, Any] = field(default_factory=dict)
-    asked: float = 0.0
-    kicked: float = 0.0
+    def __init__(self, primary: Alias, replicas: tuple[Alias, ...]) -> None:
+        self.primary, self.replicas = primary, replicas
+        self.stopped = Event()
+        self.asked, self.kicked = time.monotonic(), 0.0
+        self.is_lost = False
+        self._guard = Lock()
+        self.followers = [_Follower(alias, self) for alias in replicas]
+        self.watchers: list[Watcher] = [_Source(primary, self), *self.followers]
 
     def start(self) -> None:
-        for alias in (self.primary, *self.replicas):
-            self.wake[alias] = Event()
-            look = self._sample if alias == self.primary else self._read
-            thread = Thread(target=self._watch, args=(alias, look), name=f"shardkit-{alias}", daemon=True)
-            self.threads.append(thread)
-            thread.start()
-
-    def _watch(self, alias: Alias, look: Any) -> None:
-        """Look at *alias* again and again, until nobody asks any more."""
-        memo: Any = None
-        try:
-            while not self.stopped.is_set() and time.monotonic() - self.asked < IDLE:
-                try:
-                    memo = look(alias, memo)
-                except Exception as error:  # noqa: BLE001 - whatever the driver raises, the next look may succeed
-                    memo = None
-                    self._failed(alias, error)
-                self.wake[alias].wait(conf.get_settings().lag_interval)
-                self.wake[alias].clear()
-        finally:
-            if _groups.get(self.primary) is self:
-                _groups.pop(self.primary, None)
-            connections[alias].close()
-
-    def _connection(self, alias: Alias) -> Any:
-        connection = connections[alias]
-        connection.ensure_connection()
-        self.held[alias] = connection.connection
-        return connection
-
-    def _sample(self, alias: Alias, memo: Any) -> Any:
-        connection = self._connection(alias)
-        began = time.monotonic()
-        sample = replication_of(connection).sample(connection, memo)
-        if not self.stopped.is_set():
-            readings.note_sample(alias, Sampled(began, sample.position), is_writable=sample.is_writable)
-        for replica in self.replicas:  # what waits for this sample waits for them too
-            if self.kicked > began - BETWEEN_KICKS:
-                self.wake[replica].set()
-        return sample.memo
-
-    def _read(self, alias: Alias, memo: Any) -> Any:
-        connection = self._connection(alias)
-        began = time.monotonic()
-        state = replication_of(connection).state(connection, memo)
-        behind = None if state.position is None else readings.behind(self.primary, state.position, began)
-        if not self.stopped.is_set():
-            readings.note(alias, Reading(state.position, state.life, began, behind, state.is_replica))
-            health.succeeded(alias)
-        return state.memo
-
-    def _failed(self, alias: Alias, error: Exception) -> None:
-        connections[alias].close()
-        if self.stopped.is_set():
-            return
-        if alias == self.primary:
-            logger.warning("The position of %s is not known: %s", alias, str(error).strip())
-        else:
-            health.failed(alias, error)
+        """Start all threads."""
+        for watcher in self.watchers:
+            watcher.start()
 
     def stop(self) -> None:
+        """Let all threads end."""
         self.stopped.set()
-        for event in self.wake.values():
-            event.set()
+        for watcher in self.watchers:
+            watcher.wake()
+
+    def stop_if_idle(self) -> None:
+        """Let all threads end if nobody has asked for a while."""
+        if time.monotonic() - self.asked > IDLE:
+            with _lock:
+                if _groups.get(self.primary) is self:
+                    del _groups[self.primary]
+            self.stop()
+
+    def note_lost(self) -> None:
+        """Say when the last replica is lost, and when the first is back."""
+        max_age, now = oldest(conf.get_settings().lag_interval), time.monotonic()
+        whys = [why_lost(alias, readings.latest(alias), now, max_age) for alias in self.replicas]
+        is_lost = all(why is not None for why in whys)
+        with self._guard:
+            was_lost, self.is_lost = self.is_lost, is_lost
+        if is_lost and not was_lost:
+            told = "; ".join(f"{alias}: {why}" for alias, why in zip(self.replicas, whys, strict=True))
+            logger.error("All replicas of %s are lost (%s).", self.primary, told, extra={"alias": self.primary})
+        elif was_lost and not is_lost:
+            logger.info("A replica of %s answers again.", self.primary, extra={"alias": self.primary})
+
+
+class _Source(Watcher):
+    """Looks at a primary."""
+
+    def __init__(self, alias: Alias, group: _Group) -> None:
+        super().__init__(alias, group.stopped)
+        self.group = group
+        self._was_demoted = False
+
+    def look(self, connection: BaseDatabaseWrapper) -> bool:
+        """Note where the primary is, and let its replicas be looked at."""
+        began = time.monotonic()
+        sample = replication_of(connection).sample(connection, self.memo)
+        self.memo = sample.memo
+        if not self.group.stopped.is_set():
+            if sample.is_writable and sample.position is not None:
+                readings.note_sample(self.alias, Sampled(began, sample.position))
+            else:
+                readings.note_demoted(self.alias)
+            self._tell(is_demoted=not sample.is_writable)
+            for follower in self.group.followers:
+                follower.wake()
+            self.group.note_lost()
+            self.group.stop_if_idle()
+        return sample.is_writable
+
+    def failed(self, error: Exception) -> None:
+        """Say that nothing new is known; without new samples the replicas are ever further behind."""
+        if self.failures == 1:
+            told = " ".join(str(error).split())
+            logger.warning("Where %s is cannot be asked: %s", self.alias, told, extra={"alias": self.alias})
+        self.group.stop_if_idle()
+
+    def _tell(self, *, is_demoted: bool) -> None:
+        if self.failures:
+            logger.info("Where %s is can be asked again.", self.alias, extra={"alias": self.alias})
+        if is_demoted and not self._was_demoted:
+            logger.error("%s takes no writes: is it the primary no more?", self.alias, extra={"alias": self.alias})
+        self._was_demoted = is_demoted
+
+
+class _Follower(Watcher):
+    """Looks at a replica."""
+
+    def __init__(self, alias: Alias, group: _Group) -> None:
+        super().__init__(alias, group.stopped)
+        self.group = group
+        #: How many looks in a row have found it without the newest sample.
+        self._misses = 0
+
+    def look(self, connection: BaseDatabaseWrapper) -> bool:
+        """Note where the replica is, and how far that is behind its primary."""
+        taken, newest = time.monotonic(), readings.newest(self.group.primary)
+        state = replication_of(connection).state(connection, self.memo)
+        self.memo = state.memo
+        found = state.position
+        is_there = newest is None or (found is not None and found.includes(newest.position))
+        self._misses = 0 if is_there else self._misses + 1
+        if not self.group.stopped.is_set():
+            behind = None if found is None else readings.behind(self.group.primary, found, taken)
+            readings.note(self.alias, Reading(found, state.life, taken, behind, state.is_replica, state.why))
+            health.succeeded(self.alias)
+            self.group.note_lost()
+            self.group.stop_if_idle()
+        return state.is_replica
+
+    def failed(self, error: Exception) -> None:
+        """Leave the replica out."""
+        health.failed(self.alias, error)
+        self.group.note_lost()
+        self.group.stop_if_idle()
+
+    def rest(self) -> float:
+        """Leave it to the samples to wake this thread; look again soon after a replica that nearly has the newest."""
+        interval = super().rest()
+        if not self._misses:
+            return 1.5 * interval
+        return min(interval, LOOKS_AGAIN * GROWS_BY ** min(self._misses - 1, 8))
+
+    def pause(self) -> float:
+        """Try again when the ban is over."""
+        return max(super().rest(), health.banned_for(self.alias))
 
 
 _lock = Lock()
-_groups: dict[Alias, _Group] = {}
-#: What the parent of this process was looking at.
+_groups: Final[dict[Alias, _Group]] = {}
+#: What the parents of this process were looking at.
 _parents: Final[list[_Group]] = []
 
 
 def watch(primary: Alias) -> None:
     """Look at *primary* and its replicas from now on, and as long as somebody asks again."""
-    group = _groups.get(primary)
-    if group is None:
-        group = _started(primary)
+    group = _groups.get(primary) or _started(primary)
     group.asked = time.monotonic()
 
 
@@ -134,8 +184,8 @@ def kick(primary: Alias) -> None:
     group, now = _groups.get(primary), time.monotonic()
     if group is not None and now - group.kicked > BETWEEN_KICKS:
         group.kicked = now
-        for event in list(group.wake.values()):
-            event.set()
+        for watcher in group.watchers:
+            watcher.wake()
 
 
 def stop() -> None:
@@ -145,21 +195,34 @@ def stop() -> None:
         _groups.clear()
     for group in groups:
         group.stop()
-    until = time.monotonic() + ENDS_WITHIN
-    for group in groups:
-        for thread in group.threads:
-            thread.join(max(0.0, until - time.monotonic()))
+    watchers = [watcher for group in groups for watcher in group.watchers]
+    for watcher in _still_running(watchers):
+        watcher.sever()
+    _still_running(watchers)
     readings.forget()
     health.forget()
+
+
+def _still_running(watchers: list[Watcher]) -> list[Watcher]:
+    """Wait a moment for *watchers* to end, and return those that have not."""
+    until = time.monotonic() + ENDS_WITHIN
+    for watcher in watchers:
+        watcher.join(max(0.0, until - time.monotonic()))
+    return [watcher for watcher in watchers if watcher.is_alive()]
 
 
 def _started(primary: Alias) -> _Group:
     with _lock:
         group = _groups.get(primary)
         if group is None:
-            group = _Group(primary, conf.get_settings().replicas.get(primary, ()), asked=time.monotonic())
-            _groups[primary] = group
-            group.start()
+            group = _Group(primary, conf.get_settings().replicas.get(primary, ()))
+            try:
+                group.start()
+            except RuntimeError as error:  # Python cannot, when it is about to end; the primary answers
+                group.stop()
+                logger.warning("Nobody looks at the replicas of %s: %s", primary, error, extra={"alias": primary})
+            else:
+                _groups[primary] = group
         return group
 
 
@@ -167,10 +230,14 @@ def _after_fork() -> None:
     """Begin anew in a child: threads do not survive a fork, and the parent goes on using its connections."""
     global _lock  # noqa: PLW0603 - the parent may have held it
     _lock = Lock()
-    _parents.extend(_groups.values())
+    for group in _groups.values():
+        _parents.append(group)
+        for watcher in group.watchers:
+            watcher.leave_to_parent()
     _groups.clear()
     readings.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(stop)
 conf.settings_reset.append(stop)

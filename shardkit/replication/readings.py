@@ -1,14 +1,14 @@
 """What does this process know of primaries and their replicas, and since when?
 
-The monitor writes, requests read; a value is replaced as a whole, so that reading takes no lock. Times are seconds of
-this machine's monotonic clock.
+The monitor writes, requests read. Every value is replaced as a whole, and each has one writer, the thread that looks at
+its database; so nobody takes a lock. Times are seconds of this machine's monotonic clock.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import pairwise
-from threading import Lock
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class Sampled:
     position: Position
 
 
-_lock: Final = Lock()
-_readings: dict[Alias, Reading] = {}
-_samples: dict[Alias, tuple[Sampled, ...]] = {}
-_demoted: dict[Alias, bool] = {}
+_readings: Final[dict[Alias, Reading]] = {}
+#: Oldest first; each includes the ones before it.
+_samples: Final[dict[Alias, tuple[Sampled, ...]]] = {}
+_demoted: Final[set[Alias]] = set()
+_began: Final = attrgetter("began")
 
 
 def latest(replica: Alias) -> Reading | None:
@@ -55,21 +56,61 @@ def latest(replica: Alias) -> Reading | None:
     return _readings.get(replica)
 
 
+def newest(primary: Alias) -> Sampled | None:
+    """Return the newest sample of *primary*, None while there is none."""
+    samples = _samples.get(primary)
+    return samples[-1] if samples else None
+
+
+def sampled_after(primary: Alias, moment: float) -> Position | None:
+    """Return the first known position of *primary* that was asked for after *moment*, None while there is none."""
+    samples = _samples.get(primary, ())
+    index = bisect_right(samples, moment, key=_began)
+    return samples[index].position if index < len(samples) else None
+
+
+def behind(primary: Alias, position: Position, now: float) -> float | None:
+    """Return how many seconds a replica at *position* is behind *primary* at most; None when that is not known.
+
+    It has what was committed before the newest sample that it includes began, and nothing is said of what came later.
+    """
+    samples = _samples.get(primary, ())
+    index = bisect_left(samples, True, key=lambda sampled: not position.includes(sampled.position))
+    return max(0.0, now - samples[index - 1].began) if index else None
+
+
+def is_demoted(primary: Alias) -> bool:
+    """Say whether the alias *primary* was found to lead to a database that takes no writes."""
+    return primary in _demoted
+
+
 def note(replica: Alias, reading: Reading) -> None:
     """Keep a reading of *replica*."""
     _readings[replica] = reading
 
 
-def note_sample(primary: Alias, sampled: Sampled, *, is_writable: bool = True) -> None:
-    """Keep a sample of *primary*. Those of another incarnation are forgotten: none can be compared with it."""
-    with _lock:
-        known = _samples.get(primary, ())
-        if known and not sampled.position.includes(known[-1].position):
-            known = ()
-        elif len(known) > 1 and known[-1].position == known[-2].position == sampled.position:
-            known = known[:-1]  # while nothing is written, the first sample and the last say all
-        _samples[primary] = _thinned((*known, sampled))
-        _demoted[primary] = not is_writable
+def note_sample(primary: Alias, sampled: Sampled) -> None:
+    """Keep a sample of *primary*; forget those of another incarnation, with which none can be compared."""
+    _demoted.discard(primary)
+    known = _samples.get(primary, ())
+    if known and not sampled.position.includes(known[-1].position):
+        known = ()
+    elif len(known) > 1 and known[-1].position == known[-2].position == sampled.position:
+        known = known[:-1]  # while nothing is written, the first sample and the last say all
+    _samples[primary] = _thinned((*known, sampled))
+
+
+def note_demoted(primary: Alias) -> None:
+    """Note that *primary* takes no writes; forget its samples, since another one may have gone on without it."""
+    _demoted.add(primary)
+    _samples.pop(primary, None)
+
+
+def forget() -> None:
+    """Forget everything."""
+    _readings.clear()
+    _samples.clear()
+    _demoted.clear()
 
 
 def _thinned(samples: tuple[Sampled, ...]) -> tuple[Sampled, ...]:
@@ -78,34 +119,3 @@ def _thinned(samples: tuple[Sampled, ...]) -> tuple[Sampled, ...]:
         return samples
     half = SAMPLES // 2
     return (*samples[:half:2], *samples[half:])
-
-
-def sampled_after(primary: Alias, moment: float) -> Position | None:
-    """Return the first known position of *primary* that was asked for after *moment*."""
-    samples = _samples.get(primary, ())
-    if not samples or samples[-1].began <= moment:
-        return None
-    for earlier, later in pairwise(reversed(samples)):
-        if later.began <= moment:
-            return earlier.position
-    return samples[0].position
-
-
-def behind(primary: Alias, position: Position, now: float) -> float | None:
-    """Return how many seconds a replica at *position* is behind *primary* at most; None when that is not known."""
-    for sampled in reversed(_samples.get(primary, ())):
-        if position.includes(sampled.position):
-            return now - sampled.began
-    return None
-
-
-def is_demoted(primary: Alias) -> bool:
-    """Say whether the alias *primary* was found to lead to a database that takes no writes."""
-    return _demoted.get(primary, False)
-
-
-def forget() -> None:
-    """Forget everything."""
-    _readings.clear()
-    _samples.clear()
-    _demoted.clear()

@@ -5,6 +5,7 @@ Decided by what is known: nothing is asked, and nobody waits.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from shardkit.topology.names import Alias
 from shardkit.topology.nodes import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from shardkit.positions.position import Position
     from shardkit.replication.readings import Reading
@@ -51,81 +52,112 @@ class Choice:
     is_lost: bool = False
 
 
-def choose(primary: Alias, need: Need, *, exclude: frozenset[Alias] = frozenset()) -> Choice:
+def choose(
+    primary: Alias,
+    need: Need,
+    *,
+    exclude: frozenset[Alias] = frozenset(),
+    now: Callable[[], float] = time.monotonic,
+    draw: Callable[[], float] = random.random,
+) -> Choice:
     """Choose among *primary* and its replicas; those of *exclude* have just failed."""
-    settings, now = conf.get_settings(), time.monotonic()
+    settings = conf.get_settings()
     most = settings.max_lags.get(primary, settings.max_lag)
-    rule = _Rule(
-        need.includes,
-        most if need.max_lag is None else min(most, need.max_lag),
-        settings.lag_interval * INTERVALS + 1,
-        now,
-        exclude,
-    )
-    whys: dict[Alias, str] = {}
+    if need.max_lag is not None and need.max_lag < most:
+        most = need.max_lag
+    rule = _Rule(need.includes, most, oldest(settings.lag_interval), now(), exclude)
+    replicas = settings.replicas.get(primary, ())
     if need.previous is not None:
-        alias, life = need.previous
-        found = readings.latest(alias)
-        why = f"{alias} was started again" if found and found.life != life else rule.why_not(alias, found)
-        if why is None and found is not None:
-            return Choice(alias, Role.REPLICA, f"fresh ({rule.staleness(found):.1f} s behind)", life)
-        return Choice(primary, Role.PRIMARY, str(why), moved=True)
+        return _kept(primary, need.previous, replicas, rule)
     fresh: dict[Alias, Reading] = {}
-    for alias in settings.replicas.get(primary, ()):
+    whys: dict[str, None] = {}
+    is_lost = bool(replicas)
+    for alias in replicas:
         found = readings.latest(alias)
-        why = rule.why_not(alias, found)
-        if why is None and found is not None:
+        lost = why_lost(alias, found, rule.now, rule.max_age)
+        why = lost or rule.why_not(alias, found)
+        is_lost = is_lost and lost is not None
+        if why is not None:
+            whys[why] = None
+        elif found is not None:
             fresh[alias] = found
-        else:
-            whys[alias] = str(why)
     if not fresh:
-        lost = all(why.startswith(LOST) for why in whys.values())
-        return Choice(primary, Role.PRIMARY, "; ".join(dict.fromkeys(whys.values())), is_lost=lost)
-    alias = _weighted(fresh, settings.weights)
-    return Choice(alias, Role.REPLICA, f"fresh ({rule.staleness(fresh[alias]):.1f} s behind)", fresh[alias].life)
+        return Choice(primary, Role.PRIMARY, "; ".join(whys) or "it has no replicas", is_lost=is_lost)
+    alias = _drawn(tuple(fresh), settings.weights, draw())
+    return Choice(alias, Role.REPLICA, rule.freshness(fresh[alias]), fresh[alias].life)
 
 
-#: How a reason begins that says that a replica does not answer, rather than that it is late.
-LOST: Final = ("banned", "it failed", "no reading", "its reading")
+def oldest(interval: float) -> float:
+    """Return how old a reading may be, in seconds, that is taken every *interval*."""
+    return INTERVALS * interval + 1
 
 
-@dataclass(frozen=True, slots=True)
+def why_lost(alias: Alias, reading: Reading | None, now: float, max_age: float) -> str | None:
+    """Say why the replica *alias* does not answer; None if it does, or if nobody has had the time to ask it."""
+    if banned := health.banned_for(alias):
+        return f"banned {math.ceil(banned)} s"
+    if reading is not None and now - reading.taken > max_age:
+        return f"its reading is {now - reading.taken:.1f} s old"
+    return None
+
+
+def _kept(primary: Alias, previous: tuple[Alias, str], replicas: Sequence[Alias], rule: _Rule) -> Choice:
+    """Stay with the *previous* replica and its life, or go to the primary."""
+    alias, life = previous
+    found = readings.latest(alias)
+    why = f"it follows {primary} no more" if alias not in replicas else why_lost(alias, found, rule.now, rule.max_age)
+    if why is None and found is not None and found.life != life:
+        why = f"{alias} was started again"
+    why = why or rule.why_not(alias, found)
+    if why is None and found is not None:
+        return Choice(alias, Role.REPLICA, rule.freshness(found), life)
+    return Choice(primary, Role.PRIMARY, str(why), moved=True)
+
+
+@dataclass(slots=True)
 class _Rule:
+    """What every replica is measured by, and when."""
+
     includes: Position | None
     max_lag: float
     max_age: float
     now: float
     exclude: frozenset[Alias]
 
-    def staleness(self, reading: Reading) -> float:
-        return (reading.behind or 0.0) + self.now - reading.taken
-
     def why_not(self, alias: Alias, reading: Reading | None) -> str | None:
-        """Say why the replica *alias* cannot be read, None if it can."""
+        """Say why the replica *alias*, which answers, cannot be read; None if it can."""
         if alias in self.exclude:
             return "it failed just now"
-        if banned := health.banned_for(alias):
-            return f"banned {banned:.0f} s"
         if reading is None:
             return "no reading yet"
-        if self.now - reading.taken > self.max_age:
-            return f"its reading is {self.now - reading.taken:.1f} s old"
+        if not reading.is_replica:
+            return "it follows no primary"
         return self._why_stale(reading)
 
     def _why_stale(self, reading: Reading) -> str | None:
-        if not reading.is_replica:
-            return "it follows no primary"
         if reading.position is None or reading.behind is None:
             return f"lag unknown{f': {reading.why}' if reading.why else ''}"
         if self.includes is not None and not reading.position.includes(self.includes):
             return f"sticky until {self.includes}"
-        lag = self.staleness(reading)
+        lag = reading.behind + self.now - reading.taken
         return f"lag {lag:.1f} s > {self.max_lag:g} s" if lag > self.max_lag else None
 
+    def freshness(self, reading: Reading) -> str:
+        """Say how fresh a replica is that can be read."""
+        return f"fresh ({(reading.behind or 0.0) + self.now - reading.taken:.1f} s behind)"
 
-def _weighted(fresh: Mapping[Alias, Reading], weights: Mapping[Alias, float]) -> Alias:
-    names = list(fresh)
+
+def _drawn(names: Sequence[Alias], weights: Mapping[Alias, float], chance: float) -> Alias:
+    """Draw one of *names* by weight, with a *chance* from 0 to 1; all alike if none weighs anything."""
+    if len(names) == 1:
+        return names[0]
     shares = [weights.get(name, 1.0) * health.share(name) for name in names]
-    if not any(shares):
-        shares = [1.0] * len(names)
-    return random.choices(names, shares)[0]  # noqa: S311 - spreads load, guards nothing
+    whole = sum(shares)
+    if not whole:
+        return names[min(int(chance * len(names)), len(names) - 1)]
+    rest = chance * whole
+    for name, share in zip(names, shares, strict=True):
+        rest -= share
+        if rest < 0:
+            return name
+    return max(zip(shares, names, strict=True))[1]  # only the rounding of the sum leads here

@@ -102,6 +102,9 @@ class Vendor(ABC):
     runs_elsewhere: ClassVar[bool]
     """Whether statements run in a server, so that several can be waited for at once."""
 
+    impatience: ClassVar[Mapping[str, object]] = {}
+    """What to add to a connection's OPTIONS, so that it gives up a server that does not answer."""
+
     texts: ClassVar[Mapping[Kind, str]]
     """The SQL of a column's canonical text, NULL for NULL."""
 

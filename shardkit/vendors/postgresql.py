@@ -33,6 +33,14 @@ class PostgreSQL(Vendor):
     text_order_sql: ClassVar[str] = _TEXT_ORDER_SQL
     updates_return_rows: ClassVar[bool] = True
     runs_elsewhere: ClassVar[bool] = True
+    # The driver waits for an answer as long as the network says that the server is there.
+    impatience: ClassVar[Mapping[str, object]] = {
+        "connect_timeout": 3,
+        "keepalives_idle": 3,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+    }
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": "({column})::text",
         "text": "({column})::text",

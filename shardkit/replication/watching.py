@@ -1,0 +1,147 @@
+"""How does a thread look at one database again and again, in nobody's way?
+
+It has a connection of its own, in no pool and in no transaction, which gives up a server that does not answer; so one
+that hangs holds up no other thread, and whoever stops the thread waits for no server.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import connections
+
+from shardkit import conf
+from shardkit.vendors.registry import vendor_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from shardkit.topology.names import Alias
+    from shardkit.vendors.base import Session
+
+logger: Final = logging.getLogger("shardkit.replication")
+
+#: Seconds after which a connection is opened anew, for the name of its host may lead elsewhere by now.
+LIFETIME: Final = 60.0
+#: The longest pause, in seconds, between attempts to reach a primary that does not answer.
+LONGEST_PAUSE: Final = 2.0
+#: Seconds until a name that leads to the wrong kind of server is followed again.
+LEADS_ELSEWHERE: Final = 1.0
+#: Seconds that `sever` waits for a connection that is being closed.
+CLOSES_WITHIN: Final = 0.05
+
+
+class Watcher(Thread):
+    """A thread that looks at the database *alias* until *stopped* is set."""
+
+    def __init__(self, alias: Alias, stopped: Event) -> None:
+        super().__init__(name=f"shardkit-{alias}", daemon=True)
+        self.alias = alias
+        #: What the next look wants to know again.
+        self.memo: Any = None
+        #: How many looks in a row have failed.
+        self.failures = 0
+        self._stopped, self._wake, self._guard = stopped, Event(), Lock()
+        self._connection: BaseDatabaseWrapper | None = None
+        self._session: Session | None = None
+        self._opened = 0.0
+
+    def look(self, connection: BaseDatabaseWrapper) -> bool:
+        """Ask the database what has to be known of it; say whether it is what it should be, primary or replica."""
+        raise NotImplementedError
+
+    def failed(self, error: Exception) -> None:
+        """Note that it could not be asked."""
+        raise NotImplementedError
+
+    def rest(self) -> float:
+        """Return how many seconds to wait, unless somebody wakes the thread, after a look that has succeeded."""
+        return conf.get_settings().lag_interval
+
+    def pause(self) -> float:
+        """Return how many seconds to wait, whoever wants to know, after one that has failed."""
+        return min(LONGEST_PAUSE, conf.get_settings().lag_interval * 2.0 ** min(self.failures, 8))
+
+    def run(self) -> None:
+        """Look, and rest, and look again."""
+        try:
+            while not self._stopped.is_set():
+                self._step()
+        finally:
+            self.close()
+
+    def wake(self) -> None:
+        """End the rest of the thread; a pause goes on."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Close the connection; the next look opens another one."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            with self._guard:
+                self._session = None
+                connection.close()
+        except Exception:  # one that is broken may say so in any way, and nothing is left to be done
+            logger.debug("The connection to %s was broken when it was closed.", self.alias, exc_info=True)
+        self._connection = None
+
+    def sever(self) -> None:
+        """End what the thread waits for, from another thread."""
+        if self._guard.acquire(timeout=CLOSES_WITHIN):
+            try:
+                if self._session is not None and self._connection is not None:
+                    vendor_of(self._connection).sever(self._session)
+            finally:
+                self._guard.release()
+
+    def leave_to_parent(self) -> None:
+        """Never close the connection in this process, a child of the one that opened it and goes on using it.
+
+        Drivers say goodbye to the server when their object goes, at the latest at the end of the process; so it stays.
+        """
+        driver = None if self._connection is None else self._connection.connection
+        if driver is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(driver))
+
+    def _step(self) -> None:
+        try:
+            is_in_role = self.look(self._reached())
+        except Exception as error:  # noqa: BLE001 - whatever the driver raises, the next look may succeed
+            self.close()
+            self.failures += 1
+            if not self._stopped.is_set():
+                self.failed(error)
+            self._stopped.wait(self.pause())
+        else:
+            self.failures = 0
+            if is_in_role:
+                self._wake.wait(self.rest())
+                self._wake.clear()
+            else:
+                self.close()
+                self._stopped.wait(LEADS_ELSEWHERE)
+
+    def _reached(self) -> BaseDatabaseWrapper:
+        if self._connection is not None and time.monotonic() - self._opened > LIFETIME:
+            self.close()
+        if self._connection is None:
+            self._connection = unshared(self.alias)
+            self._connection.ensure_connection()
+            self._session, self._opened = vendor_of(self._connection).session(), time.monotonic()
+        return self._connection
+
+
+def unshared(alias: Alias) -> BaseDatabaseWrapper:
+    """Return a connection to *alias* that nobody else is given; it is not open yet."""
+    connection = connections.create_connection(alias)
+    given = connection.settings_dict
+    options = {**given.get("OPTIONS", {}), **vendor_of(connection).impatience}
+    options.pop("pool", None)
+    connection.settings_dict = {**given, "OPTIONS": options, "AUTOCOMMIT": True}
+    return connection
