@@ -21,7 +21,8 @@ from tests.soak.traffic import Gate, Habits, Population, busy
 logger = logging.getLogger(__name__)
 
 #: How many rows of each sort a population has.
-TRAVELLERS, GROUPS = 60, 4
+TRAVELLERS, GROUPS = 120, 4
+FAR_APART: Final = 10**7
 #: How many cookies' lengths, reasons and errors a summary names.
 NAMED: Final = 25
 
@@ -96,10 +97,12 @@ def populate(rules: Sequence[str], habits: Habits) -> list[Population]:
 
     from testapp.flights.models import Traveller
 
-    made = []
+    made: list[Population] = []
     for rule in rules:
         travellers = Traveller.objects.bulk_create(Traveller(name="0", email="-") for _ in range(TRAVELLERS))
-        groups = [Group.objects.create(name=str(number * 10**7 + len(made))) for number in range(1, GROUPS + 1)]
+        # Names of groups are unique: each counts up from a number of its own.
+        firsts = [(len(made) * GROUPS + number + 1) * FAR_APART for number in range(GROUPS)]
+        groups = [Group.objects.create(name=str(first)) for first in firsts]
         made.append(Population(rule, _keys(travellers), _keys(groups), habits))
     connections.close_all()
     return made

@@ -20,8 +20,8 @@ from tests.soak.checker import Checker, Floor, Violation
 
 #: How many events of each user are remembered for the report of a violation.
 REMEMBERED: Final = 12
-#: How many rows a read asks for, at most.
-ROWS_READ: Final = 20
+#: The share of reads that ask for a few rows only; the others ask for all rows of their population.
+FEW: Final = 0.3
 _NUMBERS: Final = re.compile(r"\d+(?:[-/.][\dA-F]+)*")
 
 
@@ -153,7 +153,8 @@ class User:
 
     async def _read(self) -> None:
         name, jar = self.name, self.jar
-        travellers = {self.own, *self.dice.sample(self.population.travellers, self.dice.randrange(ROWS_READ))}
+        others = self.population.travellers
+        travellers = {self.own, *(self.dice.sample(others, 3) if self.dice.random() < FEW else others)}
         groups = self.population.groups if self.dice.random() < 0.2 else []
         floor = self.population.checker.starts(name, [*(f"t{pk}" for pk in travellers), *(f"g{pk}" for pk in groups)])
         began = time.monotonic()

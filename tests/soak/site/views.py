@@ -90,7 +90,7 @@ def _saved(travellers: list[int], groups: list[int]) -> dict[str, int]:
     with transaction.atomic():
         for letter, model, ids in (("g", Group, groups), ("t", Traveller, travellers)):
             for pk in ids:
-                row: Any = model.objects.select_for_update().get(pk=pk)  # type: ignore[attr-defined]
+                row: Any = model.objects.select_for_update().get(pk=pk)
                 row.name = str(int(row.name) + 1)
                 row.save(update_fields=["name"])
                 rows[f"{letter}{pk}"] = int(row.name)
