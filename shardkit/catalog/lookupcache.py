@@ -163,7 +163,7 @@ def _ask(question: Callable[[BaseCache], _Answer]) -> _Answer | None:
         return None
     try:
         answer = question(cache)
-    except _cache_errors() as error:
+    except cache_errors() as error:
         if not _Health.is_failing:
             _Health.is_failing = True
             name = get_settings().lookup_cache
@@ -175,7 +175,7 @@ def _ask(question: Callable[[BaseCache], _Answer]) -> _Answer | None:
     return answer
 
 
-def _cache_errors() -> tuple[type[Exception], ...]:
+def cache_errors() -> tuple[type[Exception], ...]:
     """Name what the drivers in use raise; one that is not imported raises nothing."""
     found = (getattr(sys.modules.get(module), name, None) for module, name in DRIVER_ERRORS)
     return (OSError, *filter(None, found))

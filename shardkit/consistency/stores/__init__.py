@@ -1,0 +1,1 @@
+"""Where are tokens kept between one request and the next?"""
