@@ -42,17 +42,23 @@ def keep_first(occurrences: Sequence[Occurrence], statement: Select, connection:
         query: Any = one.level.query
         if one.level.outer is not None or query.base_table != one.alias or not _is_of_first(query, one):
             continue
-        is_sure = _keeps_all(query)
-        if not is_sure and not (may_guess and one.level.select is statement and _finds_one_each(query)):
+        is_sure, is_read_once = _keeps_all(query), sum(one.table == other.table for other in occurrences) == 1
+        may_guess_here = may_guess and is_read_once and one.level.select is statement
+        if not is_sure and not (may_guess_here and _finds_one_each(query)):
             continue
-        keys = _first_keys(one, connection)
+        keys = _first_keys(one, connection, is_read_once=is_read_once)
         if keys is not None:
             one.conditions.append(In(Col(one.alias, query.get_meta().pk), keys))
             expected = expected if is_sure else len(keys)
     return expected
 
 
-def _first_keys(one: Occurrence, connection: Any) -> list[Any] | None:
+def _first_keys(one: Occurrence, connection: Any, *, is_read_once: bool) -> list[Any] | None:
+    """Return the keys of the rows that come first.
+
+    Where the table is read again, rows travel for that reading too. One of them may stand here in the place of its tie
+    that was asked for, without the rows that would have to be joined to it; so no two rows may be ties then.
+    """
     query: Any = one.level.query
     placement = placement_of_table(one.table)
     if placement is None or placement.kind is not Kind.SHARDED or query.get_meta().db_table != one.table:
@@ -60,7 +66,14 @@ def _first_keys(one: Occurrence, connection: Any) -> list[Any] | None:
     pk, order = query.get_meta().pk, _order(query, one, connection)
     if order is None or len(query.get_meta().pk_fields) != 1 or key_kind(pk) is None or _names_rows(one, pk):
         return None
+    if not (is_read_once or any(_is_column(term, pk) for term in order)):
+        return None
     return keys_of(one, pk, order=order, limit=query.high_mark)
+
+
+def _is_column(order: Any, field: Any) -> bool:
+    (expression,) = order.get_source_expressions()
+    return isinstance(expression, Col) and expression.target is field
 
 
 def _is_of_first(query: Any, one: Occurrence) -> bool:

@@ -112,13 +112,16 @@ class SortColumns:
             result, params = super().get_qualify_sql()  # type: ignore[misc]
         finally:
             del self.compile
-        columns = _Columns(self.select)
+        names_columns = result[0] == "SELECT"
+        # Where Django names the columns of the subquery, it names one that is selected twice once.
+        select = list({column[0]: column for column in self.select}.values()) if names_columns else self.select
+        columns = _Columns(select)
         self.terms = tuple(self._term(order, columns) for order in orders)
         if columns.added:
-            self.width = _width(self.select)
+            self.width = _width(select)
         quoted = self.connection.ops.quote_name
         added = "".join(f", {sql} AS {quoted(alias)}" for _, (sql, _), alias in columns.added)
-        if result[0] == "SELECT":
+        if names_columns:
             result[1] += added
         else:
             result[0] = result[0].replace("*", f"*{added}", 1)

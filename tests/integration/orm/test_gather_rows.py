@@ -38,6 +38,25 @@ def test_an_instance_knows_its_shard(shop: Shop) -> None:
     assert {"default"} == {row._state.db for row in rows}
 
 
+@pytest.mark.parametrize("cte_rows", [0, 1000])
+@pytest.mark.usefixtures("shop")
+def test_a_row_that_travels_for_a_join_of_its_own_table_does_not_come_first_without_what_it_joins(
+    settings: Any, cte_rows: int
+) -> None:
+    """MariaDB reads temporary tables in the order of their keys, whichever ties come up."""
+    settings.SHARDKIT = {**settings.SHARDKIT, "GATHER_CTE_ROWS": cte_rows}
+    first = Customer.objects.create(name="first", email="first@chain")
+    chain = [first]
+    for number in range(60):
+        chain.append(Customer.objects.create(name="next", email=f"{number}@chain", referrer=chain[-1 - number % 3]))
+    referrers = {one.referrer_id for one in Customer.objects.all()}
+
+    for order in ((), ("country",), ("score",), ("pk",)):
+        for count in (1, 2, 5):
+            rows = Customer.objects.order_by(*order).annotate(by=F("referred__name"))[:count]
+            assert [] == [row.pk for row in rows if (row.by is None) == (row.pk in referrers)]
+
+
 def test_an_instance_is_refreshed_saved_and_deleted_on_its_shard(shop: Shop) -> None:
     order = gathered(shop).order
     with queries_by_database() as refreshing:

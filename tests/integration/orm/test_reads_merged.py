@@ -233,6 +233,12 @@ def test_one_found_on_each_of_two_shards_is_too_many(shop: Shop) -> None:
         Customer.objects.alias(n=Max("orders__number")).order_by(F("n").desc(nulls_last=True), "id").values("email")
     ),
     window=lambda _: Order.objects.annotate(r=Window(RowNumber(), partition_by="customer_id", order_by="-total")),
+    column_twice_around_a_filtered_window=lambda _: (
+        Order.objects.annotate(r=Window(RowNumber(), partition_by="customer_id", order_by="id"))
+        .filter(r__lt=3)
+        .order_by("-r", "id")
+        .values_list("product", "product__id", "id")
+    ),
     ordered_by_a_window=lambda _: Order.objects.annotate(
         r=Window(RowNumber(), partition_by="customer_id", order_by="-total")
     ).order_by("-r", "id"),
