@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "testapp.flights",
 ]
 MIDDLEWARE = [
+    "shardkit.middleware.StickyPrimaryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -64,19 +64,23 @@ def _options() -> argparse.Namespace:
 def _run(cluster: Cluster, options: argparse.Namespace, screen: Screen, forgotten: Sequence[str]) -> int:
     django.setup()
     from testapp.demo import opening
+    from testapp.demo.replicas import following
     from testapp.demo.show import show
     from testapp.flights.dataset.arguments import selection
 
     guests = show(cluster, selection(options.flights, options.source), screen)
-    screen.chapter("10. Open the site")
+    screen.chapter("11. Open the site")
     if options.serve:
-        opening.explain(screen, guests, "It runs until Ctrl-C.", options.port)
-        return opening.serve(options.port)
+        opening.explain(screen, guests, "It runs until Ctrl-C, and reads from replicas.", options.port)
+        with following(cluster, guests.traveller.shard) as environment:
+            return opening.serve(options.port, environment)
     if cluster.is_served:
         screen.say("The servers stop now, and their data goes with them. To have the same again, and the site on it:")
         screen.line(opening.command_to_stay(options.engine))
     else:
         opening.explain(screen, guests, opening.command_to_open(options.port, forgotten), options.port)
+        screen.say("To let it read from replicas, set SHARDKIT_REPLICAS=1 for it, and beside it for:", apart=True)
+        screen.line(opening.command_to_follow(forgotten))
     return 0
 
 

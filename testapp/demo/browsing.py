@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from django.test import Client
 
+from shardkit.conf import get_settings
+
 #: The host that the site is asked by, as when it is opened after the demo.
 HOST: Final = "localhost"
 #: What a browser shows, or where it is sent.
@@ -55,12 +57,22 @@ class Visitor:
 
     def get(self, address: str) -> Answer:
         """Open a page."""
-        return _answer(f"GET {address}", self.client.get(address))
+        return self._answer(f"GET {address}", self.client.get(address))
 
     def post(self, address: str, **values: object) -> Answer:
         """Send a form, as it was filled in on the page that was opened before."""
         token = self.client.cookies["csrftoken"].value
-        return _answer(f"POST {address}", self.client.post(address, {**values, "csrfmiddlewaretoken": token}))
+        return self._answer(f"POST {address}", self.client.post(address, {**values, "csrfmiddlewaretoken": token}))
+
+    def tokens(self) -> list[tuple[str, str]]:
+        """Return the cookies that say what the next pages must see: their names and values."""
+        prefix = f"{get_settings().sticky['COOKIE']}_"
+        return [(name, cookie.value) for name, cookie in self.client.cookies.items() if name.startswith(prefix)]
+
+    def _answer(self, request: str, response: Any) -> Answer:
+        for name in [name for name, cookie in self.client.cookies.items() if cookie["max-age"] == 0]:
+            del self.client.cookies[name]  # as a browser does
+        return _answer(request, response)
 
 
 def _answer(request: str, response: Any) -> Answer:

@@ -46,6 +46,7 @@ REMEDIES: Final = {
 class Cluster:
     """Databases that are there, and still empty."""
 
+    engine: str
     #: What it is made of, in a sentence.
     made: str
     #: What the environment says of it, for settings that are read later and for other processes.
@@ -56,6 +57,11 @@ class Cluster:
 
 class NoServer(Exception):
     """The servers of this engine are not installed."""
+
+
+def replica_of(alias: str) -> str:
+    """Return the alias of the first replica of a database."""
+    return f"{alias}_replica_0"
 
 
 def forget_other_clusters(environment: MutableMapping[str, str]) -> list[str]:
@@ -80,14 +86,14 @@ def cluster_of(engine: str) -> Iterator[Cluster]:
 
 def _embedded(stack: ExitStack) -> Cluster:
     home = Path(os.environ.get("SHARDKIT_HOME") or ".shardkit").absolute()
-    started_over = stack.enter_context(fresh_files(home, list(VARIABLES)))
+    started_over = stack.enter_context(fresh_files(home, [*VARIABLES, *map(replica_of, VARIABLES)]))
     before = " The files of the last demo were there, and are deleted." if started_over else ""
-    return Cluster(made=f"{len(VARIABLES)} SQLite files in {home}.{before}", is_served=False)
+    return Cluster(engine="sqlite", made=f"{len(VARIABLES)} SQLite files in {home}.{before}", is_served=False)
 
 
 def _served(engine: str, stack: ExitStack) -> Cluster:
     if engine == "postgresql":
-        binaries = _postgresql_programs()
+        binaries = postgresql_programs()
         servers = [postgresql_server(binaries=binaries) for _alias in VARIABLES]
         made = f"{len(servers)} PostgreSQL servers, each with its own data directory and port, from {binaries}."
     else:
@@ -95,10 +101,10 @@ def _served(engine: str, stack: ExitStack) -> Cluster:
         made = f"{len(servers)} MariaDB servers, each with its own data directory and port."
     addresses = stack.enter_context(running_together(servers))
     variables = zip(VARIABLES.values(), addresses, strict=True)
-    return Cluster(made=made, environment={variable: f"{url}/{DATABASE}" for variable, url in variables})
+    return Cluster(engine=engine, made=made, environment={variable: f"{url}/{DATABASE}" for variable, url in variables})
 
 
-def _postgresql_programs() -> Path:
+def postgresql_programs() -> Path:
     """Find the server that somebody named, else the wheel's, which is the same for everybody, else any."""
     if not os.environ.get("SHARDKIT_PG_BIN"):
         try:

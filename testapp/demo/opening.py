@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +27,19 @@ def explain(screen: Screen, guests: Guests, command: str, port: int) -> None:
 
 def command_to_open(port: int, forgotten: Sequence[str]) -> str:
     """Return the command that serves the files of this demo, past the *forgotten* variables of the environment."""
+    return " ".join([*_environment(forgotten), _python(), "-m testapp runserver", str(port)])
+
+
+def command_to_follow(forgotten: Sequence[str]) -> str:
+    """Return the command that copies the files of this demo to their replicas."""
+    return " ".join([*_environment(forgotten), _python(), "-m testapp replicate_sqlite --lag 2"])
+
+
+def _environment(forgotten: Sequence[str]) -> list[str]:
     variables = [f"-u {name}" for name in forgotten]
     if "SHARDKIT_HOME" in os.environ:
         variables.append(f"SHARDKIT_HOME={shlex.quote(os.environ['SHARDKIT_HOME'])}")
-    return " ".join([*(["env", *variables] if variables else []), _python(), "-m testapp runserver", str(port)])
+    return ["env", *variables] if variables else []
 
 
 def command_to_stay(engine: str) -> str:
@@ -38,10 +47,10 @@ def command_to_stay(engine: str) -> str:
     return f"make demo ENGINE={engine} SERVE=1"
 
 
-def serve(port: int) -> int:
-    """Run the site until somebody stops it, and return its exit code."""
+def serve(port: int, environment: Mapping[str, str]) -> int:
+    """Run the site until somebody stops it, and return its exit code; *environment* names the replicas."""
     command = [sys.executable, "-m", "testapp", "runserver", "--noreload", f"{HOST}:{port}"]
-    with subprocess.Popen(command) as site:  # noqa: S603 - our own site
+    with subprocess.Popen(command, env={**os.environ, **environment}) as site:  # noqa: S603 - our own site
         try:
             return site.wait()
         except KeyboardInterrupt:

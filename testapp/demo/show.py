@@ -13,6 +13,7 @@ from django.db import connections
 from testapp.demo.clusters import DATABASE, Cluster
 from testapp.demo.questions import ask_all, turn_pages
 from testapp.demo.refusals import try_all
+from testapp.demo.replicas import read_from_replicas
 from testapp.demo.screen import Screen
 from testapp.demo.tour import Staff, tour
 from testapp.flights.dataset.arguments import Selection
@@ -47,9 +48,11 @@ def show(cluster: Cluster, selected: Selection, screen: Screen) -> Guests:
     turn_pages(screen)
     screen.chapter("7. What is refused")
     try_all(screen, people)
-    screen.chapter("8. What lives where: manage.py shards --rows")
+    screen.chapter("8. Replicas: a booking is seen at once, and then read from the replica")
+    read_from_replicas(cluster, people, screen)
+    screen.chapter("9. What lives where: manage.py shards --rows")
     call_command("shards", rows=True)
-    screen.chapter("9. Every row of the files, compared with every database: manage.py verify_flights")
+    screen.chapter("10. Every row of the files, compared with every database: manage.py verify_flights")
     call_command("verify_flights", months=_months(selected), source=selected.folder)
     return Guests(staff, people.travellers[0], people.planes[0])
 

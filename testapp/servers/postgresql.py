@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from testapp.servers.process import Home, ServerFailed, ServerMissing, find_program, free_port, server_home
 
@@ -56,18 +57,40 @@ def postgresql_server(directory: Path | None = None, *, binaries: Path | None = 
         data = home.directory / "data"
         if not (data / "PG_VERSION").exists():
             _initialise(programs, data, home)
-        port = free_port()
-        words = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(port)}.items()]
-        ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
-        with home.serve(
-            programs / "postgres",
-            "-D",
-            data,
-            *words,
-            is_ready=lambda: subprocess.run(ready, check=False).returncode == 0,
-            stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: it does not wait for its clients
-        ):
-            yield f"postgres://postgres@127.0.0.1:{port}"
+        with _serving(programs, data, home) as address:
+            yield address
+
+
+@contextmanager
+def postgresql_standby(primary: str, *, delay: float = 0.0, binaries: Path | None = None) -> Iterator[str]:
+    """Run a standby of the server at the address *primary* inside the block, and yield its own address.
+
+    It streams all that the primary writes, and applies each commit *delay* seconds after it was made.
+    """
+    server = urlsplit(primary)
+    with server_home("postgres") as home:
+        programs = _reachable(binaries or find_binaries(), home)
+        data = home.directory / "data"
+        source = ("-h", str(server.hostname), "-p", str(server.port), "-U", str(server.username))
+        home.run(programs / "pg_basebackup", "-D", data, *source, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        with _serving(programs, data, home, recovery_min_apply_delay=f"{delay * 1000:.0f}ms") as address:
+            yield address
+
+
+@contextmanager
+def _serving(programs: Path, data: Path, home: Home, **settings: str) -> Iterator[str]:
+    port = free_port()
+    words = [f"--{name}={value}" for name, value in {**SETTINGS, **settings, "port": str(port)}.items()]
+    ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
+    with home.serve(
+        programs / "postgres",
+        "-D",
+        data,
+        *words,
+        is_ready=lambda: subprocess.run(ready, check=False).returncode == 0,
+        stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown: it does not wait for its clients
+    ):
+        yield f"postgres://postgres@127.0.0.1:{port}"
 
 
 def find_binaries() -> Path:

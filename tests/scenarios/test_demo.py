@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 VENDOR = os.environ.get("TESTAPP_VENDOR", "sqlite")
 on_files = pytest.mark.skipif(VENDOR != "sqlite", reason="only SQLite's databases are files that outlive the demo")
 on_servers = pytest.mark.skipif(VENDOR == "sqlite", reason="SQLite has no servers")
+with_replicas = pytest.mark.skipif(VENDOR == "mysql", reason="the demo starts replicas of SQLite and PostgreSQL")
 #: How long a demo of a few rows may take on a busy machine, in seconds.
 PATIENCE_SECONDS = 120
 #: Variables that would lead the demo to other databases, were they not ignored.
@@ -43,6 +45,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(source: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "testapp.demo", "--engine", VENDOR, "--source", str(source), *options]
+
+
+def read_from(step: str) -> str:
+    """Say whether a *step* of the chapter about replicas read from a replica or from the primary."""
+    rows = [line.split() for line in step.splitlines() if re.match(r"    shard_\d", line)]
+    (role,) = {"replica" if "_replica_" in alias else "primary" for alias, *_rest in rows}
+    return role
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -113,7 +122,8 @@ class TestTheStory:
         assert "Every row of the files is where it should be, and no other row is." in told
 
     def test_a_new_row_is_found_on_one_shard_that_owns_its_bucket(self, told: str):
-        bookings = [line.split() for line in told.splitlines() if line.split()[1:2] == ["Booking"]]
+        visits = told.partition("\n5. ")[0]
+        bookings = [line.split() for line in visits.splitlines() if line.split()[1:2] == ["Booking"]]
 
         assert len(bookings) == 3
         for shard, _model, _pk, *why in bookings:
@@ -149,6 +159,24 @@ class TestTheStory:
         assert "WrongShard: flights.Booking.save()" in told
         assert "ShardKeyImmutable: flights.Booking.save()" in told
         assert "2 of 2 are refused, by name." in told
+
+    @with_replicas
+    def test_a_booking_is_read_from_the_primary_and_then_from_the_replica(self, told: str):
+        _before, *steps = re.split(r"\n \d\. ", told.partition("\n8. ")[2].partition("\n9. ")[0])
+        first, booked, at_once, _elsewhere, later = (step.partition("What a program asks for")[0] for step in steps)
+
+        assert [("replica", False), ("primary", True), ("replica", True)] == [
+            (read_from(step), "The page shows seat 14F." in step) for step in (first, at_once, later)
+        ]
+        (position,) = re.findall(r"position (\S+) of shard_\d or later", booked)
+        assert f"sticky until {position}" in at_once
+
+    @with_replicas
+    def test_what_a_program_asks_for_decides_too(self, told: str):
+        asked = told.partition("What a program asks for")[2]
+
+        assert ": fresh (" in asked.partition("mine.replica(")[0]
+        assert ": primary() asks for it" in asked
 
     @on_files
     def test_it_says_how_to_open_the_site(self, told: str, home: Path):

@@ -46,7 +46,7 @@ def airlines(file: Path) -> list[tuple[str]]:
 def test_once_makes_every_replica(cluster: Embedded) -> None:
     ended = cluster.run("replicate_sqlite", "--once")
 
-    assert ended.returncode == 0
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert [f"{alias} -> {alias}_replica_0: copied" for alias in ALIASES] == ended.stdout.splitlines()
     assert all(cluster.sql(f"{alias}_replica_0", "SELECT COUNT(*) FROM django_migrations") for alias in ALIASES)
 
