@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
+from shardkit.errors import PrimaryDemoted
 from shardkit.replication import health, monitor, readings, selection
 from shardkit.vendors.replication.registry import replication_of
 
@@ -58,6 +59,16 @@ class Pool:
             return replication_of(connection).position(connection)
         except (DatabaseError, InterfaceError):
             return None  # the position stays unknown, and the primary answers
+
+    def require_writable(self, primary: Alias) -> None:
+        """Raise `PrimaryDemoted` if *primary* takes no writes any more, even on a new connection."""
+        connection = connections[primary]
+        if not readings.is_demoted(primary) or self.is_in_transaction(connection):
+            return
+        connection.close()  # its name may lead to the new primary by now
+        connection.ensure_connection()
+        if not replication_of(connection).sample(connection).is_writable:
+            raise PrimaryDemoted(primary)
 
     def connection(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
         """Return the connection to what was chosen for *primary*."""

@@ -7,9 +7,11 @@ monitor has found, and what the caller wishes; only a connection that was just o
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
@@ -17,7 +19,7 @@ from django.db import connections
 from shardkit import conf
 from shardkit.consistency.pool import pool
 from shardkit.consistency.session import LEFT, current
-from shardkit.errors import NoFreshReplica
+from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded
 from shardkit.replication.selection import Choice, Need
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.topology.nodes import Role
@@ -52,13 +54,34 @@ class Reading:
     only_primary: frozenset[Alias] = frozenset()
     choices: dict[Alias, Choice] = field(default_factory=dict)
     _excluded: set[Alias] = field(default_factory=set)
+    #: Primaries that are read only because all their replicas are lost.
+    _taken_over: list[Alias] = field(default_factory=list)
 
     def connection(self, primary: Alias) -> BaseDatabaseWrapper:
         """Return the connection on which to read what *primary* holds: its own, or that of a replica."""
         choice = self.choices.get(primary)
         if choice is None:
-            choice = self.choices[primary] = self._chosen(primary)
+            choice = self._chosen(primary)
+            if choice.is_lost and not choice.moved:
+                self._take_over(primary, choice)
+            self.choices[primary] = choice
         return pool().connection(primary, choice)
+
+    def _take_over(self, primary: Alias, choice: Choice) -> None:
+        cap = conf.get_settings().primary_read_cap
+        if cap is None:
+            return
+        with _lock:
+            if _taken_over[primary] >= cap:
+                raise PrimaryReadsExceeded(primary, choice.why, cap)
+            _taken_over[primary] += 1
+        self._taken_over.append(primary)
+
+    def end(self) -> None:
+        """Let another read have the place that this one took on a primary."""
+        with _lock:
+            while self._taken_over:
+                _taken_over[self._taken_over.pop()] -= 1
 
     def looked_up(self, primary: Alias) -> Choice:
         """Return what would be chosen now; nothing is opened or noted."""
@@ -137,6 +160,11 @@ class Reading:
             return True
         self._excluded.add(choice.alias)
         return False
+
+
+_lock: Final = Lock()
+#: How many reads of this process are on each primary because all its replicas are lost.
+_taken_over: Final[Counter[Alias]] = Counter()
 
 
 def _must_be_primary(primary: Alias, wish: Wish) -> str | None:

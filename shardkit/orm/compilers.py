@@ -114,6 +114,12 @@ class SelectPlanner:
         if reading is None:
             self._go_to_primary(alias)
             return self.execute_unplanned(*how)
+        try:
+            return self._read_one(reading, alias, *how)
+        finally:
+            reading.end()
+
+    def _read_one(self, reading: Reading, alias: Alias, *how: Any) -> Any:
         while True:
             connection = reading.connection(alias)
             try:
@@ -164,6 +170,12 @@ class SelectPlanner:
         reading = None if isinstance(plan, Refuse) else self._reading(LOGICAL, *plan.aliases)
         if reading is None:
             return self._together(plan, *how)
+        try:
+            return self._read_several(reading, plan, *how)
+        finally:
+            reading.end()
+
+    def _read_several(self, reading: Reading, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         while True:
             try:
                 with reading_by(reading):

@@ -19,6 +19,7 @@ from django.db import Error, OperationalError, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from shardkit.catalog import idranges, lookups
+from shardkit.consistency.pool import pool
 from shardkit.errors import MigrationLeavesDatabase, PartialCommit, ShardUnavailable
 from shardkit.routing.registry import migrating
 from shardkit.topology.names import LOGICAL, Alias
@@ -90,6 +91,8 @@ class JoinedTransactions(_Wrapper):
         migrated = migrating.get()
         if migrated is not None and alias != migrated:
             raise MigrationLeavesDatabase(migrated, alias)
+        if tables:
+            pool().require_writable(alias)
         in_transaction = self.in_atomic_block or (self.connection is not None and not self.autocommit)
         # Asking `connections` takes as long as all the rest, so a statement on its own asks once per connection.
         connection = None if in_transaction else self._reached.get(alias)

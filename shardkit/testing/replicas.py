@@ -107,7 +107,8 @@ class SimulatedReplicas(Pool):
             if chosen is not None:
                 return Choice(chosen, Role.REPLICA, f"fresh ({self._behind(chosen, now):.1f} s behind)", LIFE)
         why = "; ".join(dict.fromkeys(why for why in whys.values() if why is not None)) or "another replica was read"
-        return Choice(primary, Role.PRIMARY, why, moved=previous is not None)
+        is_lost = all(self.replicas[name].is_lost for name in whys)
+        return Choice(primary, Role.PRIMARY, why, moved=previous is not None, is_lost=is_lost)
 
     def _why_not(self, name: Alias, need: Need, most: float, now: float) -> str | None:
         replica = self.replicas[name]
@@ -134,6 +135,9 @@ class SimulatedReplicas(Pool):
         """Return where *primary* is."""
         del primary
         return _position(time.monotonic())
+
+    def require_writable(self, primary: Alias) -> None:
+        """Let the primary take writes."""
 
     def connection(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
         """Return the connection to *primary*, which has the rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,8 +13,9 @@ from django.db import connections, models, transaction
 from django.test import TestCase
 
 from shardkit import use_primary
+from shardkit.consistency.reading import Reading
 from shardkit.consistency.session import Session, current, session_scope
-from shardkit.errors import NoFreshReplica, ReplicaIsReadOnly
+from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded, ReplicaIsReadOnly
 from shardkit.replication.selection import Need
 from shardkit.testing import SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 from shardkit.topology.names import Alias
@@ -198,6 +200,22 @@ def test_losing_all_replicas_leaves_the_primary(replicas: SimulatedReplicas, cus
 
     with assert_reads(**{shard: "primary"}):
         Customer.objects.get(pk=customer.pk)
+
+
+def test_a_primary_takes_over_only_so_many_reads_of_lost_replicas(
+    replicas: SimulatedReplicas, settings: Any, customer: Customer, shard: str
+) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_PRIMARY_CAP": 1}
+    replicas.lose(shard)
+    reading = Reading()
+    reading.connection(Alias(shard))
+
+    with session_scope(Session()), pytest.raises(PrimaryReadsExceeded, match="Bring a replica back"):
+        Customer.objects.get(pk=customer.pk)
+    reading.end()
+    with session_scope(Session()):
+        assert customer == Customer.objects.get(pk=customer.pk)
+        assert customer == Customer.objects.primary().get(pk=customer.pk)
 
 
 def test_a_copy_of_a_query_wishes_the_same(customer: Customer, shard: str) -> None:
