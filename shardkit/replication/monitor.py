@@ -34,6 +34,8 @@ IDLE: Final = 60.0
 BETWEEN_KICKS: Final = 0.02
 #: Seconds to wait for threads to end, once before and once after they are cut off from servers that do not answer.
 ENDS_WITHIN: Final = 0.12
+#: Seconds that a fork waits for threads that ask a server just now; one that hangs holds no lock that matters.
+FORKS_WITHIN: Final = 0.1
 #: Seconds after which a replica that lacks the newest sample is looked at again; the next time that is longer.
 LOOKS_AGAIN: Final = 0.005
 GROWS_BY: Final = 3.0
@@ -171,6 +173,8 @@ _lock = Lock()
 _groups: Final[dict[Alias, _Group]] = {}
 #: What the parents of this process were looking at.
 _parents: Final[list[_Group]] = []
+#: The threads that hold still while this process forks.
+_still: Final[list[Watcher]] = []
 
 
 def watch(primary: Alias) -> None:
@@ -226,10 +230,25 @@ def _started(primary: Alias) -> _Group:
         return group
 
 
+def _before_fork() -> None:
+    """Let no thread be inside a driver while the process forks: the child would find its locks taken for ever."""
+    until = time.monotonic() + FORKS_WITHIN
+    for group in list(_groups.values()):
+        for watcher in group.watchers:
+            if watcher.busy.acquire(timeout=max(0.0, until - time.monotonic())):
+                _still.append(watcher)
+
+
+def _after_fork_in_parent() -> None:
+    while _still:
+        _still.pop().busy.release()
+
+
 def _after_fork() -> None:
     """Begin anew in a child: threads do not survive a fork, and the parent goes on using its connections."""
     global _lock  # noqa: PLW0603 - the parent may have held it
     _lock = Lock()
+    _still.clear()
     for group in _groups.values():
         _parents.append(group)
         for watcher in group.watchers:
@@ -238,6 +257,6 @@ def _after_fork() -> None:
     readings.forget()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(stop)
 conf.settings_reset.append(stop)

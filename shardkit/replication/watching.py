@@ -46,6 +46,8 @@ class Watcher(Thread):
         #: How many looks in a row have failed.
         self.failures = 0
         self._stopped, self._wake, self._guard = stopped, Event(), Lock()
+        #: Held while the thread is in the code of a driver.
+        self.busy = Lock()
         self._connection: BaseDatabaseWrapper | None = None
         self._session: Session | None = None
         self._opened = 0.0
@@ -110,6 +112,16 @@ class Watcher(Thread):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(driver))
 
     def _step(self) -> None:
+        with self.busy:
+            seconds = self._looked()
+        if seconds is not None:
+            self._stopped.wait(seconds)
+        else:
+            self._wake.wait(self.rest())
+            self._wake.clear()
+
+    def _looked(self) -> float | None:
+        """Look, and return how many seconds to wait with the next look if something is wrong; else None."""
         try:
             is_in_role = self.look(self._reached())
         except Exception as error:  # noqa: BLE001 - whatever the driver raises, the next look may succeed
@@ -117,15 +129,12 @@ class Watcher(Thread):
             self.failures += 1
             if not self._stopped.is_set():
                 self.failed(error)
-            self._stopped.wait(self.pause())
-        else:
-            self.failures = 0
-            if is_in_role:
-                self._wake.wait(self.rest())
-                self._wake.clear()
-            else:
-                self.close()
-                self._stopped.wait(LEADS_ELSEWHERE)
+            return self.pause()
+        self.failures = 0
+        if is_in_role:
+            return None
+        self.close()
+        return LEADS_ELSEWHERE
 
     def _reached(self) -> BaseDatabaseWrapper:
         if self._connection is not None and time.monotonic() - self._opened > LIFETIME:
