@@ -28,7 +28,7 @@ def main() -> int:
         seed=seed,
         rules=tuple(options.rules.split(",")),
         habits=habits,
-        has_faults=not options.no_faults,
+        lag=options.lag,
     )
     found, stories = run(plan)
     for rule, told in stories.items():
@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--writers", type=float, default=0.5, help="the share of users who write")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between requests, on average")
     parser.add_argument("--away", type=float, default=0.001, help="the share of requests after which a user is away")
-    parser.add_argument("--no-faults", action="store_true", help="let all machines work")
+    parser.add_argument("--lag", type=float, help="break nothing, but let all replicas be so many seconds late")
     parser.add_argument("--stories", type=int, default=5, help="how many violations to tell with what went before")
     parser.add_argument("--kept", type=Path, help="write the summary to this file too")
     return parser.parse_args()

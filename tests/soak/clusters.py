@@ -80,6 +80,17 @@ class Cluster:
         """The file that the site reads its databases from."""
         return self.directory / "site.json"
 
+    def be_late(self, lag: float) -> None:
+        """Let all replicas be so late: on the way if that is less than a second, else in showing what came."""
+        for group in self.groups:
+            for replica in group.replicas:
+                assert replica.link is not None
+                if lag < 1:
+                    replica.link.delay = lag
+                else:
+                    replica.link.delay = 0.0
+                    replica.delay(lag)
+
     def write_config(self, **shardkit: Any) -> None:
         """Write that file."""
         databases: dict[str, Any] = {"audit": self.entry("a_primary", "audit")}

@@ -36,7 +36,8 @@ class Plan:
     seed: int
     rules: tuple[str, ...] = ("positions",)
     habits: Habits = field(default_factory=Habits)
-    has_faults: bool = True
+    #: All replicas are so many seconds late, and nothing else goes wrong; None: whatever can go wrong does.
+    lag: float | None = None
     max_lag: float = MAX_LAG
 
 
@@ -114,7 +115,8 @@ def _keys(rows: Iterable[Any]) -> list[int]:
 
 def _faults(plan: Plan, cluster: Cluster, gate: Gate) -> list[Faults]:
     """Break both groups, each in an order of its own; the primary of the last one is lost on the way."""
-    if not plan.has_faults:
+    if plan.lag is not None:
+        cluster.be_late(plan.lag)
         return []
     dice = [random.Random(f"{plan.seed} {group.name}") for group in cluster.groups]  # noqa: S311 - has to be repeated
     made = [Faults(group, each, gate) for group, each in zip(cluster.groups, dice, strict=True)]

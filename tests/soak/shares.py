@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from tests.soak.clusters import VENDORS, Cluster
+from tests.soak.clusters import VENDORS
 from tests.soak.running import Plan, populate, site
 from tests.soak.traffic import Gate, Habits, busy
 
@@ -31,7 +31,8 @@ def main() -> int:
     points = []
     with site(plan) as (cluster, ports):
         for lag in LAGS:
-            _be_late(cluster, lag)
+            cluster.be_late(lag)
+            time.sleep(1)
             for writes in WRITES:
                 points.extend(_measured(plan, ports, lag, writes, users=options.users, pause=options.pause))
                 for point in points[-len(RULES) :]:
@@ -42,19 +43,6 @@ def main() -> int:
         options.kept.write_text(json.dumps(found, indent=1) + "\n")
     sys.stdout.write(f"{json.dumps(found)}\n")
     return 1 if any(point["violations"] for point in points if point["rule"] == "positions") else 0
-
-
-def _be_late(cluster: Cluster, lag: float) -> None:
-    """Let all replicas be so late: on the way if that is less than a second, else in showing what came."""
-    for group in cluster.groups:
-        for replica in group.replicas:
-            assert replica.link is not None
-            if lag < 1:
-                replica.link.delay = lag
-            else:
-                replica.link.delay = 0.0
-                replica.delay(lag)
-    time.sleep(1)
 
 
 def _measured(

@@ -7,6 +7,7 @@ same faults at the same time, so that rules can be compared.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import time
@@ -18,6 +19,10 @@ from typing import Any, Final
 from tests.soak.browser import Answer, Door, Jar, NoAnswer
 from tests.soak.checker import Checker, Floor, Violation
 
+logger = logging.getLogger(__name__)
+
+#: How often a run tells how far it is, in seconds.
+TELLS_EVERY: Final = 30.0
 #: How many events of each user are remembered for the report of a violation.
 REMEMBERED: Final = 12
 #: The share of reads that ask for a few rows only; the others ask for all rows of their population.
@@ -142,7 +147,7 @@ class User:
 
     async def _write(self) -> None:
         name, jar = self.name, self.jar
-        how = self.dice.choices(["orm", "raw", "both", "group", "stream"], [60, 20, 5, 10, 5])[0]
+        how = self.dice.choices(["orm", "raw", "both", "group", "stream"], [60, 20, 8, 10, 2])[0]
         pk = self.own if self.dice.random() < 0.8 else self.dice.choice(self.population.travellers)
         group = self.dice.choice(self.population.groups)
         rows = {"both": f"t={pk}&g={group}", "group": f"g={group}"}.get(how, f"t={pk}")
@@ -213,11 +218,23 @@ async def busy(populations: list[Population], ports: tuple[int, int], gate: Gate
     doors = (Door(ports[0]), Door(ports[1]))
     until = time.monotonic() + seconds
     users = [user for number, each in enumerate(populations) for user in _users(each, number, doors, gate, seed)]
+    telling = asyncio.create_task(_tell_progress(populations))
     try:
         await asyncio.gather(*(user.live(until) for user in users))
     finally:
+        telling.cancel()
         for door in doors:
             door.close()
+
+
+async def _tell_progress(populations: list[Population]) -> None:
+    while True:
+        await asyncio.sleep(TELLS_EVERY)
+        for each in populations:
+            counts = each.checker.counts
+            wrong = counts["violations: read your writes"] + counts["violations: monotonic"]
+            told = (each.rule, counts["reads"], counts["writes"], counts["rows"], wrong, each.errors.total())
+            logger.info("%s: %s reads, %s writes, %s rows read, %s violations, %s errors", *told)
 
 
 def _users(population: Population, number: int, doors: tuple[Door, Door], gate: Gate, seed: int) -> list[User]:
