@@ -48,7 +48,7 @@ QUESTIONS: dict[str, Callable[[], QuerySet[Any, Any]]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:  # noqa: ARG001 - after it
+def database(shop: Shop, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:  # noqa: ARG001 - emptied after it
     """Make one empty database more."""
     config = connections[ORACLE].settings_dict
     name = f"{config['NAME']}_{ALIAS}"
@@ -77,6 +77,7 @@ def coordinator(shop: Shop) -> str:  # noqa: ARG001 - it reads the shop
 
 
 def test_its_answers_are_those_of_one_database(coordinator: str) -> None:
+    list(QUESTIONS["a join across shards"]())  # the first one also reads the shard map, and whether it is up to date
     for question in QUESTIONS.values():
         with queries_by_database() as seen:
             list(question())
