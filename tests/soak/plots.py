@@ -36,7 +36,7 @@ def draw_shares(found: dict[str, Any]) -> Figure:
     """Draw how much of the reading the replicas take: a panel for each share of writes."""
     points = [{**point, "vendor": vendor} for vendor, each in found.items() for point in each["points"]]
     writes = sorted({point["writes"] for point in points})
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
     panels = figure.subplots(1, len(writes), sharey=True, squeeze=False)[0]
     for axes, share in zip(panels, writes, strict=True):
         for vendor in found:
@@ -53,14 +53,14 @@ def draw_shares(found: dict[str, Any]) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.grid(color=GREY, alpha=0.2)
     panels[0].set_ylabel("reads taken by replicas (%)")
-    panels[0].legend(loc="lower left", fontsize=7)
-    figure.suptitle("Crossed out: users did not see what they had written", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(found), fontsize=8)
+    figure.suptitle("Crossed out: rows went back in time for users", fontsize=9)
     return figure
 
 
 def draw_rules(found: dict[str, Any]) -> Figure:
     """Draw what each rule got wrong in the same run, and how much the replicas took."""
-    figure = Figure(figsize=(8.4, 2.8), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     height = 0.8 / len(found)
     for nth, (vendor, each) in enumerate(found.items()):
@@ -71,14 +71,16 @@ def draw_rules(found: dict[str, Any]) -> Figure:
         bars = left.barh(rows, wrong, height * 0.9, color=COLOURS[vendor], label=VENDORS[vendor])
         left.bar_label(bars, padding=2, fontsize=8)
         shares = [(one["share of replicas"] or 0) * 100 for one in told]
-        right.bar_label(right.barh(rows, shares, height * 0.9, color=COLOURS[vendor]), fmt="%.0f", fontsize=8)
+        right.bar_label(
+            right.barh(rows, shares, height * 0.9, color=COLOURS[vendor]), fmt="%.0f", padding=2, fontsize=8
+        )
         left.set_yticks(range(len(rules)), [RULES[rule] for rule in rules])
-    left.set(title="Rows that went back in time", xlabel="rows")
+    left.set(title="Rows that went back in time", xlabel="rows of one run with faults")
     right.set(title="Reads taken by replicas", xlabel="%", xlim=(0, 108))
     right.set_yticks([])
     for axes in (left, right):
         axes.invert_yaxis()
-    left.legend(fontsize=8)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(found), fontsize=8)
     return figure
 
 

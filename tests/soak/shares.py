@@ -48,7 +48,9 @@ def main() -> int:
 def _measured(
     plan: Plan, ports: tuple[int, int], lag: float, writes: float, *, users: int, pause: float
 ) -> list[dict[str, Any]]:
-    habits = Habits(users=users, writers=1.0, writes=writes, tabs=1, pause=pause, asgi=0.0, forgets=0.0)
+    habits = Habits(
+        users=users, writers=1.0, writes=writes, ways=(70, 20, 0, 10, 0), tabs=1, pause=pause, asgi=0.0, forgets=0.0
+    )
     populations = populate(RULES, habits)
     time.sleep(lag)  # the new rows have to show
     # What nobody has written yet is read from replicas: the share is counted when the first writes are old enough.

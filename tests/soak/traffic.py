@@ -38,6 +38,8 @@ class Habits:
     #: The share of users who write at all, and the share of writes in what these do.
     writers: float = 0.5
     writes: float = 0.2
+    #: How often a write saves an instance, runs raw SQL, writes to two databases, to the default one, and in a stream.
+    ways: tuple[int, ...] = (60, 20, 8, 10, 2)
     #: Requests of one user that may be under way at once.
     tabs: int = 2
     #: Seconds between two requests of a tab, on average.
@@ -147,7 +149,7 @@ class User:
 
     async def _write(self) -> None:
         name, jar = self.name, self.jar
-        how = self.dice.choices(["orm", "raw", "both", "group", "stream"], [60, 20, 8, 10, 2])[0]
+        how = self.dice.choices(["orm", "raw", "both", "group", "stream"], self.population.habits.ways)[0]
         pk = self.own if self.dice.random() < 0.8 else self.dice.choice(self.population.travellers)
         group = self.dice.choice(self.population.groups)
         rows = {"both": f"t={pk}&g={group}", "group": f"g={group}"}.get(how, f"t={pk}")
