@@ -154,15 +154,16 @@ class CacheStore:
         """Return what the cache holds now, None when it does not hold *vector*."""
         whose = self._identity.after(request, self._cache, receipt.whose)
         is_same = whose.key == receipt.whose.key
+        if whose.key is not None and whose.is_session and not is_same:
+            # Nothing was ever stored of a session whose key this request has made, so nothing can be missing.
+            self._marked(whose.key, since=0)
         if not is_news(receipt.held if is_same else NOTHING, vector):
             return receipt
         if whose.key is None:
             return None
         number, saved = None, Receipt(whose, receipt.mark, vector)
         if vector:
-            # Nothing can be lost of a session whose key this request has made.
-            is_new = not is_same and whose.session is not None and whose.session != receipt.whose.session
-            saved = replace(saved, mark=self._marked(whose.key, since=0 if is_new and whose.is_session else now()))
+            saved = replace(saved, mark=self._marked(whose.key, since=now()))
             number = self._append(saved, tokens.dumps(vector))
             if number is None:
                 return None
