@@ -105,9 +105,9 @@ class _Reader:
             remedy = "Name the replicas of servers by SHARD_<NAME>_REPLICA_URLS and DATABASE_REPLICA_URLS."
             raise EnvironmentInvalid("SHARDKIT_REPLICAS", "is about the embedded cluster, and this is none", remedy)
         self._require(options)
+        self._read_replicas()
         if len(self.databases) > 1:
             self.databases[LOGICAL].update(logical_engine(self.databases[LOGICAL]))
-        self._read_replicas()
         return self.databases, {**self._topology(), **options}
 
     def _refuse_misspelled(self) -> None:

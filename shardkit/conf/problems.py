@@ -244,11 +244,11 @@ def _few_buckets(given: _Given) -> Iterator[Problem]:
 def _engines(given: _Given) -> Iterator[Problem]:
     """Find engines on the wrong side of the logical connection."""
     default = given.config(LOGICAL)
-    if (given.shards or given.placement) and default and not is_logical(default):
+    if (given.shards or given.placement or given.replicas) and default and not is_logical(default):
         wanted = ", ".join(f"{key!r}: {value!r}" for key, value in logical_engine(default).items())
         yield Problem(
             "shardkit.E018",
-            f"DATABASES['default'] has the engine {default.get('ENGINE')!r}, which knows nothing of the shards.",
+            f"DATABASES['default'] has the engine {default.get('ENGINE')!r}, which knows nothing of the others.",
             f"Write {wanted}.",
         )
     for alias in (*given.primaries, *(name for names in given.replicas.values() for name in names)):

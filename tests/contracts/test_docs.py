@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.dispatch import Signal
 
 import shardkit
-from shardkit import directories, environment, errors, models, pagination, signals, testing
+from shardkit import directories, environment, errors, middleware, models, pagination, signals, testing
 from shardkit.conf import problems
 from shardkit.conf.shapes import KNOWN_KEYS
 from tests.handbook.following import Reader
@@ -133,6 +133,12 @@ def test_every_signal_has_its_entry() -> None:
     own = {public for public, value in vars(signals).items() if isinstance(value, Signal)}
 
     assert own <= entries(REFERENCE / "signals.md")
+
+
+def test_the_middleware_and_its_stores_have_their_entries() -> None:
+    stores = {f'"{store}"' for store in ("cookie", "header", "cache")}
+
+    assert {*middleware.__all__, "current()", "session_scope()", *stores} <= entries(REFERENCE / "sessions.md")
 
 
 def test_every_tool_for_tests_has_its_entry() -> None:

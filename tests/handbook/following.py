@@ -8,12 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+import psycopg
 from django.core.management import call_command
 
+from testapp.servers.postgresql import postgresql_server, postgresql_standby
 from tests.handbook.pages import Step, steps
 
 #: How long one command may take, in seconds.
@@ -36,12 +40,19 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        #: Where the hosts that a page names really are.
+        self.hosts: dict[str, str] = {}
+        self.servers = ExitStack()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
         self.environment = {**inherited, "PATH": path, "PYTHONPATH": str(directory), "NO_COLOR": "1"}
 
     def follow(self, page: Path) -> None:
         """Do every step of *page* in turn, and fail where the page does not come true."""
+        with self.servers:
+            self._follow(page)
+
+    def _follow(self, page: Path) -> None:
         for is_session, together in groupby(steps(page), key=lambda step: step.language == "pycon"):
             if is_session:
                 complaints = self.shell("".join(step.body for step in together))["complaints"]
@@ -59,7 +70,9 @@ class Reader:
                 path = self.directory / step.argument
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("a" if step.kind == "append" else "w") as file:
-                    file.write(step.body)
+                    file.write(self._really(step.body))
+            case "servers":
+                self.start_servers(*step.argument.split())
             case "hidden":
                 self.run(step.argument, "")
             case "run" | "fails":
@@ -76,6 +89,21 @@ class Reader:
         call_command("startapp", "shop", str(shop))
         with (self.directory / "mysite" / "settings.py").open("a") as settings:
             settings.write(CONFIGURED)
+
+    def start_servers(self, primary: str, *standbys: str) -> None:
+        """Start a server for each host: the first with a database called shop, and standbys that follow it."""
+        address = self.servers.enter_context(postgresql_server())
+        with closing(psycopg.connect(f"{address}/postgres", autocommit=True)) as connection:
+            connection.execute("CREATE DATABASE shop")
+        self.hosts[primary] = urlsplit(address).netloc.rpartition("@")[2]
+        for host in standbys:
+            standby = self.servers.enter_context(postgresql_standby(address, delay=0.3))
+            self.hosts[host] = urlsplit(standby).netloc.rpartition("@")[2]
+
+    def _really(self, text: str) -> str:
+        for host, place in self.hosts.items():
+            text = text.replace(host, place)
+        return text
 
     def run(self, command: str, shown: str, *, fails: bool = False) -> None:
         """Run *command*, and fail if it does not end as told, or shows something else than *shown*, if that is said."""

@@ -9,6 +9,7 @@ A step is what a reader would do: a block of code under a comment that says so.
 ``<!-- run -->``           type what follows ``$`` or ``>>>``, and see what follows that
 ``<!-- fails -->``         the same, and the last command ends badly
 ``<!-- hidden: CMD -->``   run a command that needs no words
+``<!-- servers: A B -->``    let a PostgreSQL with a database ``shop`` be at the host A, and standbys at all others
 =========================  ===================================================================================
 """
 
@@ -25,7 +26,7 @@ DOCS: Final = ROOT / "docs"
 PAGES: Final = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
 
 STEP: Final = re.compile(
-    r"^<!-- (?P<kind>project|file|append|run|fails|hidden)(: (?P<argument>.+?))? -->\n"
+    r"^<!-- (?P<kind>project|file|append|run|fails|hidden|servers)(: (?P<argument>.+?))? -->\n"
     r"(```(?P<language>\w+)\n(?P<body>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )

@@ -125,10 +125,10 @@ def test_placed_databases_and_options_are_read():
     assert databases["default"]["ENGINE"] == "shardkit.backends.postgresql"
 
 
-def test_replicas_alone_leave_default_as_it_is():
+def test_replicas_of_one_database_make_it_the_logical_connection():
     databases, shardkit = read(DATABASE_URL="mysql://db/app", DATABASE_REPLICA_URLS="mysql://db2/app")
 
-    assert databases["default"]["ENGINE"] == "django.db.backends.mysql"
+    assert databases["default"]["ENGINE"] == "shardkit.backends.mysql"
     assert shardkit == {"REPLICAS": {"default": ["default_replica_0"]}}
 
 
