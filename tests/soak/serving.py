@@ -67,7 +67,7 @@ def _gunicorn(port: int) -> list[str]:
 
 def _uvicorn(port: int) -> list[str]:
     quiet = ("--log-level", "warning", "--no-access-log", "--lifespan", "off")
-    graceful = ("--timeout-graceful-shutdown", "3")
+    graceful = ("--timeout-graceful-shutdown", "3", "--timeout-keep-alive", "60")
     return ["uvicorn", "--port", str(port), *quiet, *graceful, "--factory", "django.core.asgi:get_asgi_application"]
 
 
