@@ -19,7 +19,7 @@ from django.utils.cache import patch_vary_headers
 
 from shardkit.consistency.session import Session, session_scope
 from shardkit.consistency.stores.protocol import Store, lifetime, now, opened
-from shardkit.consistency.vectors import Unknown, Vector
+from shardkit.consistency.vectors import UNKNOWN, Vector
 
 logger = logging.getLogger("shardkit.consistency")
 
@@ -33,35 +33,24 @@ class Carried:
         vector = self._loaded.vector
         self._open_until = vector.open_until if vector.open_until > now() else 0
         self.session = Session.from_vector(
-            replace(vector, open_until=0), suspicious=self._loaded.suspicious or bool(self._open_until)
+            replace(vector, open_until=0) if vector.open_until else vector,
+            suspicious=self._loaded.suspicious or bool(self._open_until),
         )
         self._saved_changes, self._is_late = 0, False
-
-    @property
-    def needs_thread(self) -> bool:
-        """Whether saving waits for a server: for the store's, or for a primary that says how far it is."""
-        return self._store.blocking or any(
-            isinstance(entry.required, Unknown) for entry in self.session.vector().entries.values()
-        )
-
-    def is_unchanged(self) -> bool:
-        """Say whether nothing was brought, and nothing came."""
-        return not (self.session.changes or self._loaded.vector or self._loaded.suspicious)
+        self._must_save = self._loaded.suspicious or any(entry.required is UNKNOWN for entry in vector.entries.values())
 
     def save(self, response: HttpResponseBase | None) -> None:
         """Let the next request bring what this one wrote and saw; *response* is None when there is none any more."""
-        if self.is_unchanged() and not _is_stream(response):
-            return
-        if response is None and not self._store.works_without_response:
-            return
-        loaded, self._saved_changes = self._loaded, self.session.changes
-        self._loaded = self._store.save(self._request, response, loaded, self._vector(response))
+        loaded, is_stream = self._loaded, _is_stream(response)
+        if not self._is_unchanged(response) and (response is not None or self._store.works_without_response):
+            self._saved_changes = self.session.changes
+            self._loaded = self._store.save(self._request, response, loaded, self._vector(is_stream=is_stream))
         if response is not None and (loaded.vector or loaded.suspicious or self._loaded is not loaded):
             patch_vary_headers(response, [self._store.vary])
 
     async def asave(self, response: HttpResponseBase | None) -> None:
         """Do the same on a thread, if it has to wait."""
-        if not self.is_unchanged() and self.needs_thread:
+        if not self._is_unchanged(response) and (self._store.blocking or self._has_unknown()):
             await sync_to_async(self.save)(response)
         else:
             self.save(response)
@@ -74,10 +63,18 @@ class Carried:
             stream.streaming_content = self._aparts(parts) if stream.is_async else self._parts(parts)
         return response
 
-    def _vector(self, response: HttpResponseBase | None) -> Vector:
+    def _is_unchanged(self, response: HttpResponseBase | None) -> bool:
+        """Say whether the client has all that is to be known: what has passed goes by itself when its time is over."""
+        return not (self.session.changes or self._must_save or _is_stream(response))
+
+    def _has_unknown(self) -> bool:
+        """Say whether a primary will be asked how far it is."""
+        return any(entry.required is UNKNOWN for entry in self.session.vector().entries.values())
+
+    def _vector(self, *, is_stream: bool) -> Vector:
         self.session.settle_all()
         vector = replace(self.session.vector(), open_until=self._open_until)
-        if not _is_stream(response) or self._store.works_without_response:
+        if not is_stream or self._store.works_without_response:
             return vector
         vector = opened(vector)
         self._open_until = vector.open_until

@@ -11,9 +11,11 @@ from __future__ import annotations
 import binascii
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from django.conf import settings
 from django.core.signing import BadSignature, Signer
 
 from shardkit.consistency.vectors import UNKNOWN, Entry, Unknown, Vector
@@ -21,6 +23,8 @@ from shardkit.positions import coding, varints
 from shardkit.positions.position import Position
 from shardkit.topology.names import Alias
 
+#: How many tokens a process remembers to have read: a browser sends the same one again and again.
+REMEMBERED: Final = 1024
 SALT: Final = "shardkit.session"
 #: The first byte: how the rest is written.
 PLAIN, SQUEEZED = b"\x01", b"\x02"
@@ -48,6 +52,12 @@ def loads(token: str) -> Vector:
     """Read one token, or raise `TokenInvalid`."""
     if not token:
         return Vector()
+    return _loads(token, settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _loads(token: str, *_keys: object) -> Vector:
+    """Read a token that is signed with one of the keys of the settings, which are what was read depends on, too."""
     try:
         text = _signer().unsign(token)
         body = urlsafe_b64decode(text + "=" * (-len(text) % 4))
