@@ -107,6 +107,7 @@ class Session:
         known = self._states.get(alias)
         entry = known.entry if known else Entry()
         if (entry.replica, entry.life) == (choice.alias, choice.life):
+            self._live_on(alias)
             return
         if entry.replica:  # of two that were read at the same time, the primary has what both have
             self.leave(alias)
@@ -115,6 +116,19 @@ class Session:
             entry = Entry(entry.required, choice.alias, choice.life, int(self.today()))
             self._states[alias] = _State(entry, known.moment if known else 0.0)
             self.changes += 1
+
+    def _live_on(self, alias: Alias) -> None:
+        """Let what is known of *alias* live longer, since its replica was read again.
+
+        It has to outlive this read by the greatest lag that is admitted: after that every replica has what was seen.
+        It lives twice as long and more, so it is renewed when half of that is over, and the client hears of it then.
+        """
+        today = int(self.today())
+        with self._lock:
+            known = self._states.get(alias)
+            if known is not None and known.entry.since < today - _longest_lag():
+                self._states[alias] = replace(known, entry=replace(known.entry, since=today))
+                self.changes += 1
 
     def leave(self, alias: Alias) -> None:
         """Demand what the primary has by now, since the replica that the caller reads cannot go on."""
@@ -179,9 +193,13 @@ class Session:
         return all(position is not None and position.includes(entry.required) for position in found)
 
     def _earliest(self) -> int:
-        settings = conf.get_settings()
-        longest = max((settings.max_lag, *settings.max_lags.values()))
-        return int(self.today() - 2 * longest - CLOCKS_DIFFER)
+        return int(self.today() - 2 * _longest_lag() - CLOCKS_DIFFER)
+
+
+def _longest_lag() -> float:
+    """Return the greatest lag, in seconds, of any replica that may be read."""
+    settings = conf.get_settings()
+    return max((settings.max_lag, *settings.max_lags.values()))
 
 
 _process: Final = Session()

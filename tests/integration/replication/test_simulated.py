@@ -195,6 +195,20 @@ def test_a_session_keeps_its_replica_and_leaves_it_only_forwards(
         Customer.objects.get(pk=customer.pk)
 
 
+def test_what_a_session_has_read_is_not_forgotten_while_it_goes_on_reading(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    """A replica that is read for long may have shown more than another one has, however old the session is."""
+    replicas.set_lag(f"{shard}_replica_2", 20)
+    days = iter(range(0, 10_000, 40))
+    session = Session(today=lambda: float(next(days)))
+    with session_scope(session):
+        for _ in range(20):
+            with assert_reads(**{shard: f"{shard}_replica_1"}):
+                Customer.objects.get(pk=customer.pk)
+            assert f"{shard}_replica_1" == session.vector().entries[Alias(shard)].replica
+
+
 def test_losing_all_replicas_leaves_the_primary(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
     replicas.lose(shard)
 
