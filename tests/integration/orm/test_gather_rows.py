@@ -17,7 +17,7 @@ from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.nasty.models import VENDOR
 from tests.oracle import on_plain_database
-from tests.shop.models import Customer, Gadget, Label, Order, Product, Shipment
+from tests.shop.models import Customer, Gadget, Label, Order, OrderReport, Product, Shipment
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -374,6 +374,8 @@ def test_a_constant_holds_for_the_columns_that_equal_it(shop: Shop, number: Any)
         lambda: Order.objects.filter(wanted).annotate(c=Subquery(shipped.order_by("pk").values("order__note")[:1])),
         lambda: Order.objects.filter(wanted | Q(status="new"), ~Exists(shipped)),
         lambda: Order.objects.exclude(wanted).filter(~Exists(shipped)),
+        lambda: Order.objects.filter(Exists(shipped), number__in=range(1001)),
+        lambda: Order.objects.filter(Exists(shipped), number=F("product_id")),
         lambda: Order.objects.filter(wanted, ~Exists(Shipment.objects.filter(Q(cost=OuterRef("number")) | Q(cost=1)))),
     ):
         same(make)
@@ -423,6 +425,8 @@ def test_what_is_joined_by_a_key_needs_no_index(shop: Shop, settings: Any) -> No
     assert not indexed(lambda: Shipment.objects.select_related("order__customer"))
     assert not indexed(lambda: Shipment.objects.filter(Exists(Order.objects.filter(pk=OuterRef("order"), number=1))))
     assert not indexed(lambda: Shipment.objects.filter(~Exists(noted)))  # a text of any length
+    unmanaged: Any = OrderReport.objects.filter(number=OuterRef("cost"))
+    assert not indexed(lambda: Shipment.objects.filter(~Exists(unmanaged)))  # who knows what its columns hold
 
 
 def test_one_shard_down_is_named(shop: Shop) -> None:
