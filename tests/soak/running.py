@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import random
@@ -22,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 #: How many rows of each sort a population has.
 TRAVELLERS, GROUPS = 120, 4
-FAR_APART: Final = 10**7
+#: Names of groups are unique, so each counts up from a number of its own.
+_FIRST_NAMES: Final = itertools.count(10**7, 10**7)
 #: How many cookies' lengths, reasons and errors a summary names.
 NAMED: Final = 25
 
@@ -101,9 +103,7 @@ def populate(rules: Sequence[str], habits: Habits) -> list[Population]:
     made: list[Population] = []
     for rule in rules:
         travellers = Traveller.objects.bulk_create(Traveller(name="0", email="-") for _ in range(TRAVELLERS))
-        # Names of groups are unique: each counts up from a number of its own.
-        firsts = [(len(made) * GROUPS + number + 1) * FAR_APART for number in range(GROUPS)]
-        groups = [Group.objects.create(name=str(first)) for first in firsts]
+        groups = [Group.objects.create(name=str(next(_FIRST_NAMES))) for _ in range(GROUPS)]
         made.append(Population(rule, _keys(travellers), _keys(groups), habits))
     connections.close_all()
     return made
