@@ -61,6 +61,7 @@ def _gunicorn(port: int) -> list[str]:
         *("--graceful-timeout", "5"),
         *("--timeout", "60"),
         "--preload",
+        "--no-control-socket",
         "django.core.wsgi:get_wsgi_application()",
     ]
 
