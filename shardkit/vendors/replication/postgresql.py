@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shardkit.errors import PrimaryDemoted
@@ -19,10 +20,15 @@ _POSITION: Final = (
     "SELECT system_identifier,"
     " CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn()::text END,"
     " CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
+    " CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn()::text END,"
     " current_setting('transaction_read_only') = 'off',"
     " pg_size_bytes(current_setting('wal_segment_size')), current_setting('wal_block_size')::integer"
     " FROM pg_control_system()"
 )
+#: What is inserted without a commit, such as the pruning of a page by a read, is flushed with the next commit; while
+#: nobody commits, the server waits up to 15 seconds, and standbys cannot get there. This commits nothing, and has it
+#: flushed by the server's own writer.
+_FLUSH: Final = "SELECT pg_current_xact_id()"
 #: What is new with every start. When one of its processes crashes, a standby starts again from its last restart point,
 #: perhaps further behind than it was, and goes on under the same postmaster; but its statistics begin anew.
 _START: Final = (
@@ -48,16 +54,22 @@ class PostgreSQLReplication:
 
     def position(self, connection: BaseDatabaseWrapper) -> Lsn:
         """Return the end of the log: every commit lies before it."""
-        found, _ = _end_of_log(connection)
-        if found is None:
+        end = _end_of_log(connection)
+        if end is None:
             raise PrimaryDemoted(connection.alias)
-        return found
+        return end.position
 
     def sample(self, connection: BaseDatabaseWrapper, memo: Any = None) -> Sample:
-        """Return the end of the log; a server that was demoted to a standby writes none."""
-        del memo
-        found, takes_writes = _end_of_log(connection)
-        return Sample(found, is_writable=found is not None and takes_writes)
+        """Return the end of the log; a server that was demoted to a standby writes none.
+
+        If the end of the last sample is not flushed by now, have it flushed: somebody may be waiting for it.
+        """
+        end = _end_of_log(connection)
+        if end is None:
+            return Sample(None, is_writable=False)
+        if isinstance(memo, Lsn) and not end.flushed.includes(memo) and end.takes_writes:
+            asked(connection, _FLUSH)
+        return Sample(end.position, end.takes_writes, memo=end.position)
 
     def state(self, connection: BaseDatabaseWrapper, memo: Any = None) -> ReplicaState:
         """Return up to where the standby has replayed, on the timeline that it certainly follows."""
@@ -87,13 +99,24 @@ class PostgreSQLReplication:
         return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in _CONFLICTS
 
 
-def _end_of_log(connection: BaseDatabaseWrapper) -> tuple[Lsn | None, bool]:
-    """Return the end of the log, None on a standby, and whether transactions may write."""
-    system, insert, timeline, takes_writes, file_size, page_size = asked(connection, _POSITION)
-    if insert is None or timeline is None:
-        return None, False
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of a primary's log."""
+
+    position: Lsn
+    flushed: Lsn
+    #: Whether transactions may write.
+    takes_writes: bool
+
+
+def _end_of_log(connection: BaseDatabaseWrapper) -> _End | None:
+    """Return the end of the log, None on a standby."""
+    system, insert, timeline, flushed, takes_writes, file_size, page_size = asked(connection, _POSITION)
+    if insert is None or timeline is None or flushed is None:
+        return None
     offset = end_of_records(parse(insert), file_size=file_size, page_size=page_size)
-    return Lsn(_unsigned(system), int(timeline, 16), offset), takes_writes
+    position = Lsn(_unsigned(system), int(timeline, 16), offset)
+    return _End(position, replace(position, offset=parse(flushed)), takes_writes)
 
 
 def _unsigned(system: int) -> int:
