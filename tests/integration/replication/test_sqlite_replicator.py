@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +39,7 @@ def replicator(primary: Path, replica: Path) -> Iterator[SqliteReplicator]:
     made.stop()
 
 
-def execute(file: Path, *statements: str) -> list[tuple[int, ...]]:
+def execute(file: Path, *statements: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         return [row for statement in statements for row in connection.execute(statement).fetchall()]
 
@@ -49,6 +51,10 @@ def pay(file: Path, amount: int) -> None:
 
 def amounts(file: Path) -> list[int]:
     return [amount for (amount,) in execute(file, "SELECT amount FROM account ORDER BY id")]
+
+
+def holds(file: Path, amount: int) -> bool:
+    return amounts(file) == [amount, 500]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -135,7 +141,7 @@ class TestAThread:
         with replicator:
             for amount in (1, 2):
                 pay(primary, amount)
-                wait_until(lambda amount=amount: amounts(replica) == [amount, 500])
+                wait_until(partial(holds, replica, amount))
 
         pay(primary, 3)
         assert [2, 500] == amounts(replica)
@@ -181,7 +187,7 @@ class TestAThread:
             away.rename(primary)
             pay(primary, 7)
 
-            wait_until(lambda: amounts(replica) == [7, 500])
+            wait_until(partial(holds, replica, 7))
 
         assert len(caplog.records) == 1
 
