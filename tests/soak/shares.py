@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from tests.soak.checker import Checker
 from tests.soak.clusters import VENDORS
 from tests.soak.running import Plan, populate, site
 from tests.soak.traffic import Gate, Habits, busy
@@ -30,7 +31,7 @@ def main() -> int:
     plan = Plan(vendor=options.vendor, seconds=options.seconds, seed=options.seed, max_lag=MAX_LAG)
     points = []
     with site(plan) as (cluster, ports):
-        for lag in LAGS:
+        for lag in options.lags or LAGS:
             cluster.be_late(lag)
             time.sleep(1)
             for writes in WRITES:
@@ -55,8 +56,9 @@ def _measured(
     time.sleep(lag)  # the new rows have to show
     # What nobody has written yet is read from replicas: the share is counted when the first writes are old enough.
     asyncio.run(busy(populations, ports, Gate(), seconds=min(lag, 10) + 2, seed=plan.seed))
-    for each in populations:
+    for each in populations:  # the same users come back, without their cookies: nothing was promised to them
         each.roles.clear()
+        each.checker = Checker()
     asyncio.run(busy(populations, ports, Gate(), seconds=plan.seconds + lag, seed=plan.seed + 1))
     return [
         {
@@ -76,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak.shares", description=__doc__)
     parser.add_argument("--vendor", choices=VENDORS, default="postgresql")
     parser.add_argument("--seconds", type=float, default=20.0, help="for each point, and its lag more")
+    parser.add_argument("--lags", type=float, nargs="*", help="only these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--users", type=int, default=8, help="users of each rule (default %(default)s)")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between requests, on average")
