@@ -113,7 +113,7 @@ class Story:
         mine = self._mine()
         asked = {
             "mine = Booking.objects.filter(traveller=me)": mine,
-            "mine.replica(max_lag=0.001)": mine.replica(max_lag=0.05),
+            "mine.replica(max_lag=0.001)": mine.replica(max_lag=0.001),
             "mine.primary()": mine.primary(),
         }
         for code, queryset in asked.items():
