@@ -15,7 +15,7 @@ from django.db.backends.signals import connection_created
 
 from shardkit import conf
 from shardkit.consistency.pool import pool
-from shardkit.consistency.session import current
+from shardkit.consistency.session import Session, current
 from shardkit.vendors.replication.registry import replication_of
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def _committing(connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> 
 
 def note_committed(connection: Any) -> None:
     """Note in the sessions that have written through *connection* that their transaction has ended."""
-    writers, connection.shardkit_writers = connection.shardkit_writers, set()
+    writers: set[Session] = getattr(connection, "shardkit_writers", set())
+    connection.shardkit_writers = set()
     for session in writers:
         session.note_write(connection.alias)

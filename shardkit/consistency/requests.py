@@ -17,8 +17,8 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from shardkit.consistency.session import Session, session_scope
-from shardkit.consistency.stores.protocol import Store, lifetime, now, opened
+from shardkit.consistency.session import session_scope
+from shardkit.consistency.stores.protocol import Store, begun, lifetime, now, opened
 from shardkit.consistency.vectors import UNKNOWN, Vector
 
 logger = logging.getLogger("shardkit.consistency")
@@ -32,10 +32,7 @@ class Carried:
         self._store, self._request, self._loaded = store, request, store.load(request)
         vector = self._loaded.vector
         self._open_until = vector.open_until if vector.open_until > now() else 0
-        self.session = Session.from_vector(
-            replace(vector, open_until=0) if vector.open_until else vector,
-            suspicious=self._loaded.suspicious or bool(self._open_until),
-        )
+        self.session = begun(vector, suspicious=self._loaded.suspicious)
         self._saved_changes, self._is_late = 0, False
         self._must_save = self._loaded.suspicious or any(entry.required is UNKNOWN for entry in vector.entries.values())
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from shardkit import conf
 from shardkit.consistency import tokens
-from shardkit.consistency.session import CLOCKS_DIFFER
+from shardkit.consistency.session import CLOCKS_DIFFER, Session
 from shardkit.consistency.vectors import UNKNOWN, Entry, Vector
 
 logger = logging.getLogger("shardkit.consistency")
@@ -72,6 +72,13 @@ def now() -> int:
 def opened(vector: Vector) -> Vector:
     """Return *vector* for a caller of whom not everything is known yet: the primaries answer for a whole lifetime."""
     return replace(vector, open_until=now() + lifetime())
+
+
+def begun(vector: Vector, *, suspicious: bool = False) -> Session:
+    """Begin the session of a caller who brings *vector*: one that is still open reads the primaries."""
+    if not vector.open_until:
+        return Session.from_vector(vector, suspicious=suspicious)
+    return Session.from_vector(replace(vector, open_until=0), suspicious=suspicious or vector.open_until > now())
 
 
 def remaining(vector: Vector) -> int:
