@@ -42,12 +42,11 @@ class Command(BaseCommand):
             self._copy_once(copies)
             return
         stopped = Event()
-        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        for ending in (signal.SIGINT, signal.SIGTERM):  # a shell starts what goes on behind it deaf to the first
+            signal.signal(ending, lambda *_: stopped.set())
         self.stdout.write(f"Copying every {options['lag']:g} s, until Ctrl-C.")
-        try:
-            keep_copying(copies, options["lag"], self._tell, stopped)
-        except KeyboardInterrupt:
-            self.stdout.write("Stopped.")
+        keep_copying(copies, options["lag"], self._tell, stopped)
+        self.stdout.write("Stopped.")
 
     def _copy_once(self, copies: list[Copy]) -> None:
         copy_all(copies, self._tell)
