@@ -18,6 +18,7 @@ from shardkit.budgets import spend
 from shardkit.consistency.reading import Reading, reading_by, wish_of
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import LogicalAlias, is_read, tag
+from shardkit.orm.distinct_groups import compiler_of
 from shardkit.orm.explaining import explained
 from shardkit.orm.gathering import coordinator, gather
 from shardkit.orm.merging import groups as merge_groups
@@ -216,5 +217,5 @@ _PLANNERS: Final = {
 @cache
 def compilers_over(base: ModuleType) -> SimpleNamespace:
     """Return planning subclasses of the compilers in *base*, a backend's compiler module, under the same names."""
-    made = {name: type(name, (planner, getattr(base, name)), {}) for name, planner in _PLANNERS.items()}
+    made = {name: type(name, (planner, compiler_of(base, name)), {}) for name, planner in _PLANNERS.items()}
     return SimpleNamespace(**made)

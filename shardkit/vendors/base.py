@@ -105,6 +105,9 @@ class Vendor(ABC):
     impatience: ClassVar[Mapping[str, object]] = {}
     """What to add to a connection's OPTIONS, so that it gives up a server that does not answer."""
 
+    knows_distinct_groups: ClassVar[bool] = True
+    """Whether SELECT DISTINCT with GROUP BY gives each row once, and aggregates as they are, by whatever plan."""
+
     texts: ClassVar[Mapping[Kind, str]]
     """The SQL of a column's canonical text, NULL for NULL."""
 

@@ -36,6 +36,7 @@ class MySQL(Vendor):
     # max_sort_length is 1024 bytes, and a character may weigh several.
     sorted_characters: ClassVar[int | None] = 128
     runs_elsewhere: ClassVar[bool] = True
+    knows_distinct_groups: ClassVar[bool] = False
     impatience: ClassVar[Mapping[str, object]] = {"connect_timeout": 3, "read_timeout": 5, "write_timeout": 5}
     texts: ClassVar[Mapping[Kind, str]] = {
         "int": _DIGITS_SQL,

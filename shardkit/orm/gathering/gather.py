@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
+from shardkit.orm.distinct_groups import compiler_of
 from shardkit.orm.gathering.first import keep_first
 from shardkit.orm.gathering.lookups import indexes_of
 from shardkit.orm.gathering.push import levels_of, occurrences_in
@@ -148,7 +149,7 @@ class _Original:
 
 @cache
 def _original(base: Any, name: str) -> Any:
-    return type(name, (_Original, getattr(base, name)), {})
+    return type(name, (_Original, compiler_of(base, name)), {})
 
 
 @contextmanager

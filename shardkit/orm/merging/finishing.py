@@ -15,6 +15,7 @@ from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
+from shardkit.orm.distinct_groups import are_mistaken
 from shardkit.orm.merging.grouping import NotInParts, Text, compiler_class, is_over_subquery, text_of, untouched
 from shardkit.orm.merging.partials import RELATION, Partials, Piece
 from shardkit.orm.planning import plan_of
@@ -164,6 +165,8 @@ class Finishing:
 
     def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Prepare the statement; its conditions were met by the rows that the partial rows stand for."""
+        if self.query.group_by is not None and are_mistaken(self):
+            raise NotInParts("the database may give distinct rows of groups twice")
         found = super().pre_sql_setup(with_col_aliases)  # type: ignore[misc]
         self.where = None
         return found

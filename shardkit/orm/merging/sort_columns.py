@@ -17,6 +17,7 @@ from shardkit.merge.errors import OrderUnknown
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 from shardkit.merge.registry import ordering_of
 from shardkit.merge.terms import Term
+from shardkit.orm.distinct_groups import DistinctGroups
 from shardkit.orm.merging.sort_kinds import kind_of_sort
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class SortColumns:
         select: Any
         compile: Any
         qualify: Any
+        beyond: tuple[str, ...]
         _meta_ordering: Any
 
     #: Whether to trust no model about the types of what is sorted by.
@@ -112,12 +114,12 @@ class SortColumns:
             result, params = super().get_qualify_sql()  # type: ignore[misc]
         finally:
             del self.compile
-        names_columns = result[0] == "SELECT"
+        names_columns = "*" not in result[0]
         # Where Django names the columns of the subquery, it names one that is selected twice once.
         select = list({column[0]: column for column in self.select}.values()) if names_columns else self.select
-        columns = _Columns(select)
+        columns = _Columns([*select, *((None, (name, ()), name) for name in self.beyond)])
         self.terms = tuple(self._term(order, columns) for order in orders)
-        if columns.added:
+        if columns.added or self.beyond:
             self.width = _width(select)
         quoted = self.connection.ops.quote_name
         added = "".join(f", {sql} AS {quoted(alias)}" for _, (sql, _), alias in columns.added)
@@ -246,7 +248,7 @@ def _columns_of(expression: Any) -> int:
 @cache
 def sorting(base: Any) -> type[Any]:
     """Return *base*, a vendor's compiler of SELECT, with the columns that its rows are sorted by."""
-    return type(base.__name__, (SortColumns, base), {})
+    return type(base.__name__, (SortColumns, DistinctGroups, base), {})
 
 
 def sort_terms(compiler: Any, types: Sequence[Any] | None) -> Iterator[Term]:
