@@ -146,7 +146,7 @@ def _ask_safely(code: Chain) -> Answer:
     """Ask behind a savepoint in a transaction, where after an error PostgreSQL would answer nothing more."""
     if not connections["default"].in_atomic_block:
         return ask(code)
-    savepoint = transaction.savepoint()
+    savepoint = transaction.get_connection().savepoint()
     answer = ask(code)
     if answer.error is not None:
         transaction.savepoint_rollback(savepoint)
