@@ -161,14 +161,16 @@ def _compare(code: Chain, shards: Answer, plain: Answer) -> str:
     if shards.rows is None or plain.rows is None:
         same = shards.value == plain.value or any(alike(shards.value, plain.value) for alike in _leniently(code))
         return "same" if same else "different"
-    if shards.rows == plain.rows:
-        return "same"
+    return _compare_rows(code, shards.rows, plain)
+
+
+def _compare_rows(code: Chain, rows: Rows, plain: Answer) -> str:
     try:
-        if _same_rows(code, shards.rows, plain):
+        if rows == plain.rows or _same_rows(code, rows, plain):
             return "same"
     except DatabaseError:
         return "unsettled"  # the plain database gives the first rows, but not all, and which come first is open
-    return "unsettled" if _is_mistaken(code, shards.rows, plain) else "different"
+    return "unsettled" if _is_mistaken(code, rows, plain) else "different"
 
 
 def _is_mistaken(code: Chain, rows: Rows, plain: Answer) -> bool:

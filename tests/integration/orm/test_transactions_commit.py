@@ -32,6 +32,7 @@ from shardkit.errors import PartialCommit
 from shardkit.routing import owners
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import START
+from tests.oracle import on_plain_database
 from tests.shop.models import Customer, Gadget, Invoice, Label, Line, Order, Product, Profile
 
 pytestmark = pytest.mark.django_db(databases="__all__", transaction=True)
@@ -411,3 +412,42 @@ def test_capturing_hooks_works_without_a_transaction_too(
         rename(customers, "x")
 
     assert [] == callbacks
+
+
+LOCKS: dict[str, Callable[[Customer], Any]] = {
+    "one shard": lambda customer: Customer.objects.select_for_update().get(pk=customer.pk),
+    "several shards": lambda _: list(Customer.objects.select_for_update().order_by("pk")),
+    "no order": lambda _: len(Customer.objects.select_for_update()),
+    "the first": lambda _: Customer.objects.select_for_update().first(),
+    "default": lambda _: list(Label.objects.select_for_update()),
+    "a count first": lambda _: Customer.objects.select_for_update().filter(name__gt="").exists(),
+}
+
+
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="the vendor locks no rows")
+@pytest.mark.parametrize("lock", [name for name in LOCKS if name != "a count first"])
+def test_a_lock_outside_of_a_transaction_is_refused_as_by_one_database(customers: list[Customer], lock: str) -> None:
+    with pytest.raises(TransactionManagementError, match="select_for_update cannot be used outside of a transaction"):
+        LOCKS[lock](customers[0])
+    with transaction.atomic():
+        LOCKS[lock](customers[0])
+    with pytest.raises(TransactionManagementError):  # nothing of the transaction before is left
+        LOCKS[lock](customers[0])
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_what_locks_nothing_is_answered_as_by_one_database(customers: list[Customer], lock: str) -> None:
+    def outcome() -> str:
+        try:
+            return str(LOCKS[lock](customers[0]))
+        except (TransactionManagementError, Customer.DoesNotExist) as error:
+            return str(error)
+
+    with on_plain_database():
+        Customer.objects.bulk_create([copy(customer) for customer in customers])
+        plain = outcome()
+    assert outcome() == plain
+
+
+def copy(customer: Customer) -> Customer:
+    return Customer(pk=customer.pk, name=customer.name, email=customer.email)
