@@ -44,6 +44,19 @@ class Pool:
         """Return a position of *primary* that was asked for after *moment*; None when there is none yet."""
         return readings.sampled_after(primary, moment)
 
+    def successor(self, primary: Alias, position: Position, moment: float) -> Position | None:
+        """Return where *primary* is if it lacks *position*, which was some primary's before *moment*; else None.
+
+        Only a server is believed that was found by following the alias after that moment: one that was found before may
+        itself be the one of the past.
+        """
+        found = readings.lacks(primary, position, moment)
+        if found is not None and found.opened > moment:
+            return found.position
+        if found is not None:
+            monitor.doubt(primary)
+        return None
+
     def position(self, replica: Alias) -> Position | None:
         """Return how far *replica* certainly is; None when that is not known."""
         reading = readings.latest(replica)

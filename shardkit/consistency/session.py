@@ -41,7 +41,8 @@ class _State:
     """What a session demands of one primary and its replicas."""
 
     entry: Entry
-    #: The moment, on this machine's monotonic clock, whose position is demanded while that is unknown.
+    #: The moment, on this machine's monotonic clock, whose position is demanded while that is unknown; a moment after
+    #: some primary was there, when it is known.
     moment: float = 0.0
     why: str = JUST_WROTE
 
@@ -176,10 +177,16 @@ class Session:
         if isinstance(required, Unknown):
             position = pool().sampled_after(alias, state.moment)
             return state if position is None else self._learn(alias, state, position)
+        if required is not None:
+            position = pool().successor(alias, required, state.moment)
+            if position is not None:
+                with self._lock:
+                    self.changes += 1
+                return self._learn(alias, state, position)
         return state
 
     def _learn(self, alias: Alias, state: _State, position: Position) -> _State:
-        learned = _State(replace(state.entry, required=position), state.moment)
+        learned = _State(replace(state.entry, required=position), self.now())
         with self._lock:
             if self._states.get(alias) is state:
                 self._states[alias] = learned

@@ -101,7 +101,7 @@ class _Source(Watcher):
         self.memo = sample.memo
         if not self.group.stopped.is_set():
             if sample.is_writable and sample.position is not None:
-                readings.note_sample(self.alias, Sampled(began, sample.position))
+                readings.note_sample(self.alias, Sampled(began, sample.position, self.opened))
             else:
                 readings.note_demoted(self.alias)
             self._tell(is_demoted=not sample.is_writable)
@@ -190,6 +190,13 @@ def kick(primary: Alias) -> None:
         group.kicked = now
         for watcher in group.watchers:
             watcher.wake()
+
+
+def doubt(primary: Alias) -> None:
+    """Ask *primary* on a new connection, since the one that is open may lead to a server that is it no more."""
+    group = _groups.get(primary)
+    if group is not None:
+        group.watchers[0].doubt()
 
 
 def stop() -> None:

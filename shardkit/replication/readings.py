@@ -42,6 +42,8 @@ class Sampled:
 
     began: float
     position: Position
+    #: When the connection was about to be opened that was asked: the alias leads where it led then.
+    opened: float = 0.0
 
 
 _readings: Final[dict[Alias, Reading]] = {}
@@ -67,6 +69,18 @@ def sampled_after(primary: Alias, moment: float) -> Position | None:
     samples = _samples.get(primary, ())
     index = bisect_right(samples, moment, key=_began)
     return samples[index].position if index < len(samples) else None
+
+
+def lacks(primary: Alias, position: Position, moment: float) -> Sampled | None:
+    """Return the newest sample of *primary* if it does not include *position*, which was known before *moment*.
+
+    That was some primary's position before the sample began. So the one that was asked is another one, has lost it, or
+    is one of the past that somebody still asks.
+    """
+    samples = _samples.get(primary)
+    if not samples or samples[-1].began <= moment or samples[-1].position.includes(position):
+        return None
+    return samples[-1]
 
 
 def behind(primary: Alias, position: Position, now: float) -> float | None:

@@ -27,6 +27,8 @@ logger: Final = logging.getLogger("shardkit.replication")
 
 #: Seconds after which a connection is opened anew, for the name of its host may lead elsewhere by now.
 LIFETIME: Final = 60.0
+#: The same for a connection that may lead to the wrong server: many may think so within a moment.
+DOUBTED_LIFETIME: Final = 0.2
 #: The longest pause, in seconds, between attempts to reach a primary that does not answer.
 LONGEST_PAUSE: Final = 2.0
 #: Seconds until a name that leads to the wrong kind of server is followed again.
@@ -50,7 +52,9 @@ class Watcher(Thread):
         self.busy = Lock()
         self._connection: BaseDatabaseWrapper | None = None
         self._session: Session | None = None
-        self._opened = 0.0
+        #: When the connection was about to be opened.
+        self.opened = 0.0
+        self._is_doubted = False
 
     def look(self, connection: BaseDatabaseWrapper) -> bool:
         """Ask the database what has to be known of it; say whether it is what it should be, primary or replica."""
@@ -79,6 +83,11 @@ class Watcher(Thread):
     def wake(self) -> None:
         """End the rest of the thread; a pause goes on."""
         self._wake.set()
+
+    def doubt(self) -> None:
+        """Follow the name anew, now or when the connection is a moment old: another server may be behind it."""
+        self._is_doubted = True
+        self.wake()
 
     def close(self) -> None:
         """Close the connection; the next look opens another one."""
@@ -137,12 +146,14 @@ class Watcher(Thread):
         return LEADS_ELSEWHERE
 
     def _reached(self) -> BaseDatabaseWrapper:
-        if self._connection is not None and time.monotonic() - self._opened > LIFETIME:
+        age = time.monotonic() - self.opened
+        if self._connection is not None and age > (DOUBTED_LIFETIME if self._is_doubted else LIFETIME):
             self.close()
         if self._connection is None:
+            self._is_doubted, self.opened = False, time.monotonic()
             self._connection = unshared(self.alias)
             self._connection.ensure_connection()
-            self._session, self._opened = vendor_of(self._connection).session(), time.monotonic()
+            self._session = vendor_of(self._connection).session()
         return self._connection
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from shardkit.positions.position import Position
+
 #: The one life of a simulated server.
 LIFE: Final = "simulated"
 _NANOSECONDS: Final = 10**9
@@ -126,6 +128,10 @@ class SimulatedReplicas(Pool):
         """Return where *primary* was at that moment."""
         del primary
         return _position(moment)
+
+    def successor(self, primary: Alias, position: Position, moment: float) -> None:
+        """Know of none: each primary stays what it is."""
+        del primary, position, moment
 
     def position(self, replica: Alias) -> Counter:
         """Return where *replica* is."""

@@ -20,16 +20,28 @@ from shardkit.topology.names import Alias
 NOTHING: Final = Entry()
 
 
+#: A failover adds so much to a position: the commits of one primary are counted below it.
+TERM: Final = 100
+
+
 class Point(int):
-    """A position in a model: a count of commits."""
+    """A position in a model: a count of commits, under one primary or the next."""
 
     __slots__ = ()
 
     def includes(self, other: Position) -> bool:
-        return isinstance(other, Point) and self >= other
+        return isinstance(other, Point) and self >= other and self.term == other.term
 
     def joined(self, other: Position) -> Point | None:
-        return max(self, other) if isinstance(other, Point) else None
+        return max(self, other) if isinstance(other, Point) and self.term == other.term else None
+
+    @property
+    def term(self) -> int:
+        return self // TERM
+
+    @property
+    def count(self) -> int:
+        return self % TERM
 
     def dumps(self) -> bytes:
         return bytes([self])
@@ -46,6 +58,8 @@ class Rule(NamedTuple):
     minds_leaving: bool = True
     #: A replica that crashed is used when it has what the primary had when it was back.
     proves_crashed: bool = True
+    #: What was demanded of a primary of the past is replaced by what a server has that was looked for since then.
+    follows_anew: bool = True
 
 
 class Replica(NamedTuple):
@@ -88,6 +102,10 @@ class Jar(NamedTuple):
     #: How often somebody else may write, and a replica may crash.
     others: int = 0
     crashes: int = 0
+    #: How often another primary may take over; the one of the past goes on to answer who is connected to it.
+    failovers: int = 0
+    #: Where the primary is that the monitor is connected to, if that is one of the past.
+    former: Point | None = None
 
 
 def successors(jar: Jar) -> Iterator[Jar]:
@@ -98,12 +116,32 @@ def successors(jar: Jar) -> Iterator[Jar]:
             yield changed._replace(requests=tuple(sorted(requests, key=hash)))
     for at, replica in enumerate(jar.replicas):
         if replica.position < jar.primary:
-            yield _with(jar, at, replica._replace(position=Point(replica.position + 1)))
+            yield _with(jar, at, replica._replace(position=_next(replica.position, jar.primary)))
         if jar.crashes and replica.position:
             back = Replica(Point(replica.position - 1), replica.life + 1, jar.primary)
             yield _with(jar._replace(crashes=jar.crashes - 1), at, back)
     if jar.others:
         yield jar._replace(primary=Point(jar.primary + 1), others=jar.others - 1)
+    yield from _failovers(jar)
+
+
+def _next(position: Point, primary: Point) -> Point:
+    """Follow: one commit more, or the new primary when all of the old one is there."""
+    return Point(position + 1 if position.count < primary.count else primary)
+
+
+def _failovers(jar: Jar) -> Iterator[Jar]:
+    """Promote a replica that has everything; a new one takes its place. Then the monitor may find the new primary."""
+    if jar.former is not None:
+        yield jar._replace(former=None)
+    for at, replica in enumerate(jar.replicas):
+        if jar.failovers and replica.position == jar.primary:
+            promoted = jar._replace(
+                primary=Point(jar.primary + TERM),
+                former=jar.primary if jar.former is None else jar.former,
+                failovers=jar.failovers - 1,
+            )
+            yield _with(promoted, at, Replica(promoted.primary, replica.life + 1))
 
 
 def violates(jar: Jar) -> bool:
@@ -126,7 +164,7 @@ def _moves(jar: Jar, request: Request) -> Iterator[tuple[Jar, Request]]:
             written = jar._replace(primary=Point(jar.primary + 1))
             yield (
                 written,
-                _answer(written, request, _demanding(_joined(request.brought), written.primary), jar.primary + 1),
+                _answer(written, request, _demanding(_joined(request.brought), written.primary), written.primary.count),
             )
         case "sent":
             for entry, value in _reads(jar, _joined(request.brought)):
@@ -144,8 +182,8 @@ def _joined(tokens: frozenset[Entry]) -> Entry:
     return reduce(Entry.joined, sorted(tokens, key=repr), NOTHING)
 
 
-def _least(entry: Entry) -> int:
-    return entry.required if isinstance(entry.required, Point) else 0
+def _has(replica: Replica, entry: Entry) -> bool:
+    return not isinstance(entry.required, Point) or replica.position.includes(entry.required)
 
 
 def _demanding(entry: Entry, position: Point) -> Entry:
@@ -156,25 +194,33 @@ def _reads(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
     """Yield how one read can go: what is demanded after it, and what it has read."""
     if entry.required is UNKNOWN:
         entry = _demanding(entry, jar.primary)
+    sampled = jar.primary if jar.former is None else jar.former
+    if isinstance(entry.required, Point) and not sampled.includes(entry.required):
+        yield from _chosen(jar, _demanding(entry, jar.primary if jar.rule.follows_anew else sampled))
+    yield from _chosen(jar, entry)
+
+
+def _chosen(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
+    """Yield the same for a demand that stays."""
     kept = [
         at for at, replica in enumerate(jar.replicas) if (f"{at}", f"{replica.life}") == (entry.replica, entry.life)
     ]
     if kept:
         replica = jar.replicas[kept[0]]
-        if replica.usable(jar.rule) and replica.position >= _least(entry):
-            yield entry, replica.position
-        yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
+        if replica.usable(jar.rule) and _has(replica, entry):
+            yield entry, replica.position.count
+        yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary.count
     if entry.replica:
         entry = Entry(jar.primary if jar.rule.minds_leaving else entry.required)
-    yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary
+    yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary.count
     for at, replica in enumerate(jar.replicas):
-        if replica.usable(jar.rule) and replica.position >= _least(entry):
-            yield Entry(entry.required, f"{at}", f"{replica.life}"), replica.position
+        if replica.usable(jar.rule) and _has(replica, entry):
+            yield Entry(entry.required, f"{at}", f"{replica.life}"), replica.position.count
 
 
 def _answer(jar: Jar, request: Request, entry: Entry, value: int) -> Request:
     """Write the response: a token where something is new, in place of those that the request brought."""
-    if all(each.usable(jar.rule) and each.position >= _least(entry) for each in jar.replicas):
+    if all(each.usable(jar.rule) and _has(each, entry) for each in jar.replicas):
         entry = Entry(None, entry.replica, entry.life)
     news = _is_news(_joined(request.brought), entry)
     return request._replace(stage="answered", token=entry if news else None, replaces=news, value=value)

@@ -98,6 +98,9 @@ def test_each_part_of_the_rule_is_needed(left_out: str, instead: str, faults: in
 BUSY: Final = Jar(Rule(), tuple(Request(writes) for writes in (True, True, False, False)))
 BESIDE_OTHERS: Final = Jar(Rule(), tuple(Request(writes) for writes in (True, False, False)), others=1)
 CRASHING: Final = Jar(Rule(), tuple(Request(writes) for writes in (True, False, False)), crashes=1)
+#: Another primary takes over, and the monitor stays with the old one until it looks for the new one.
+TAKEN_OVER: Final = Jar(Rule(), tuple(Request(writes) for writes in (True, False, False)), failovers=1)
+TAKEN_OVER_AND_WRITTEN: Final = Jar(Rule(), tuple(Request(writes) for writes in (True, True, False)), failovers=1)
 
 
 def counted_jar(start: Jar, rule: Rule) -> tuple[int, int]:
@@ -106,7 +109,15 @@ def counted_jar(start: Jar, rule: Rule) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("start", "states"), [(BUSY, 53_705), (BESIDE_OTHERS, 19_478), (CRASHING, 7_286)], ids=["busy", "others", "crash"]
+    ("start", "states"),
+    [
+        (BUSY, 53_705),
+        (BESIDE_OTHERS, 19_478),
+        (CRASHING, 7_286),
+        (TAKEN_OVER, 39_106),
+        (TAKEN_OVER_AND_WRITTEN, 43_123),
+    ],
+    ids=["busy", "others", "crash", "failover", "failover and writes"],
 )
 def test_a_jar_whose_responses_arrive_in_any_order_loses_nothing(start: Jar, states: int) -> None:
     assert (states, 0) == counted_jar(start, Rule())
@@ -119,8 +130,15 @@ def test_a_jar_whose_responses_arrive_in_any_order_loses_nothing(start: Jar, sta
         (BESIDE_OTHERS, Rule(minds_primary_reads=False), 18_651, 668),
         (BESIDE_OTHERS, Rule(minds_leaving=False), 19_621, 312),
         (CRASHING, Rule(proves_crashed=False), 8_132, 24),
+        (TAKEN_OVER, Rule(follows_anew=False), 41_960, 1_528),
     ],
-    ids=["one cookie", "primary reads leave no trace", "replicas are changed freely", "a crash leaves no trace"],
+    ids=[
+        "one cookie",
+        "primary reads leave no trace",
+        "replicas are changed freely",
+        "a crash leaves no trace",
+        "the old primary is believed",
+    ],
 )
 def test_each_part_of_the_rule_of_a_jar_is_needed(start: Jar, rule: Rule, states: int, violating: int) -> None:
     assert (states, violating) == counted_jar(start, rule)

@@ -1,0 +1,108 @@
+"""What does a session demand when another primary has taken over?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shardkit.consistency.session import Session
+from shardkit.positions.counter import Counter
+from shardkit.positions.gtid import Gtids, MySqlGtids
+from shardkit.positions.lsn import Lsn
+from shardkit.positions.position import Position
+from shardkit.replication import readings
+from shardkit.replication.readings import Sampled
+from shardkit.replication.selection import Choice, Need
+from shardkit.topology.names import Alias
+from shardkit.topology.nodes import Role
+
+PRIMARY = Alias("shard_0")
+OLD, NEW = Counter(1, 10), Counter(2, 3)
+#: When the session begins.
+BEGINS = 100.0
+UUIDS = ("0" * 32, "1" * 32)
+
+
+@pytest.fixture(autouse=True)
+def _replicas(settings: Any) -> Iterator[None]:
+    settings.SHARDKIT = {"REPLICAS": {PRIMARY: ["a", "b"]}}
+    readings.forget()
+    yield
+    readings.forget()
+
+
+def session(required: Position = OLD) -> Session:
+    found = Session(now=lambda: BEGINS)
+    found.require(PRIMARY, required)
+    return found
+
+
+def demanded(found: Session) -> object:
+    need = found.need(PRIMARY)
+    assert isinstance(need, Need)
+    return need.includes
+
+
+def sampled(position: Position, *, began: float, opened: float) -> None:
+    readings.note_sample(PRIMARY, Sampled(began, position, opened))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (Lsn(7, 1, 900), Lsn(7, 2, 500)),
+        (Lsn(7, 1, 900), Lsn(7, 1, 500)),  # it lost what it had not written to its disk
+        (Gtids.parse("0-1-100"), Gtids.parse("0-2-101")),
+        (MySqlGtids.parse(f"{UUIDS[0]}:1-9"), MySqlGtids.parse(f"{UUIDS[0]}:1-8,{UUIDS[1]}:1")),
+        (OLD, NEW),
+    ],
+    ids=["timeline", "crash", "MariaDB", "MySQL", "SQLite"],
+)
+def test_what_is_not_to_be_had_any_more_is_replaced_by_what_the_primary_has_now(old: Position, new: Position) -> None:
+    found = session(old)
+    changes = found.changes
+    sampled(new, began=102.0, opened=101.0)
+
+    assert new == demanded(found)
+    assert new == found.vector().entries[PRIMARY].required
+    assert changes + 1 == found.changes  # so the caller is told
+
+
+def test_a_sample_of_before_says_nothing_of_what_was_written_since() -> None:
+    found = session()
+    sampled(Counter(1, 9), began=99.0, opened=50.0)
+
+    assert OLD == demanded(found)
+
+
+def test_a_connection_of_before_may_lead_to_a_primary_of_the_past() -> None:
+    found = session(NEW)
+    sampled(OLD, began=105.0, opened=99.0)
+
+    assert NEW == demanded(found)
+
+
+def test_what_the_primary_has_stays_demanded() -> None:
+    found = session()
+    sampled(Counter(1, 12), began=102.0, opened=101.0)
+
+    assert OLD == demanded(found)
+    assert 1 == found.changes
+
+
+def test_nothing_is_replaced_while_the_primary_cannot_be_asked() -> None:
+    found = session()
+    sampled(NEW, began=102.0, opened=101.0)
+    readings.note_demoted(PRIMARY)
+
+    assert OLD == demanded(found)
+
+
+def test_the_replica_that_is_read_stays_the_same() -> None:
+    found = session()
+    found.note_read(PRIMARY, Choice(Alias("a"), Role.REPLICA, "fresh", "life"))
+    sampled(NEW, began=102.0, opened=101.0)
+
+    assert Need(includes=NEW, previous=(Alias("a"), "life")) == found.need(PRIMARY)
