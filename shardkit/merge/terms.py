@@ -38,7 +38,7 @@ def positions_in_order(rows: Sequence[Any], terms: Sequence[Term]) -> list[int]:
 def _keys(rows: Sequence[Any], term: Term) -> list[Any]:
     """Return keys of *rows* that sort NULL where *term* says."""
     keys = term.keys([list(map(itemgetter(position), rows)) for position in term.positions])
-    if not any(key is None for key in keys):
+    if None not in keys:
         return keys
     is_least = term.nulls_first is not term.descending
     null, other = (0, 1) if is_least else (1, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from statistics import StatisticsError
@@ -156,40 +157,47 @@ def _explicit(expression: Any) -> str | None:
     return next((name for part in inside if part is not None and (name := _explicit(part))), None)
 
 
-class _Sums:
-    """Count, sum and sum of squares of numbers, in exact fractions."""
+class _Moments:
+    """The moments of numbers, as text."""
 
     def __init__(self) -> None:
-        self.count, self.sum, self.squares = 0, Fraction(), Fraction()
+        self.count = 0
+        #: Numerators by their denominator, and their squares by its root: few, which are powers of two.
+        self.sums: defaultdict[int, int] = defaultdict(int)
+        self.squares: defaultdict[int, int] = defaultdict(int)
         self.is_whole = True
         #: The sum of those that are infinite, None while there are none.
         self.infinite: float | None = None
-
-
-class _Moments(_Sums):
-    """The moments of numbers, as text."""
 
     def step(self, value: Any) -> None:
         """Take in a *value*; what Python's statistics do not take, NULL too, is an error here as there."""
         self.count += 1
         self.is_whole = self.is_whole and isinstance(value, int)
-        if isinstance(value, float) and math.isinf(value):
+        try:
+            numerator, denominator = value.as_integer_ratio()
+        except OverflowError:
             self.infinite = value + (self.infinite or 0)
             return
-        number = Fraction(*value.as_integer_ratio())
-        self.sum += number
-        self.squares += number * number
+        self.sums[denominator] += numerator
+        self.squares[denominator] += numerator * numerator
 
     def finalize(self) -> str:
         """Write the sums as text."""
-        return json.dumps([self.count, str(self.sum), str(self.squares), self.is_whole, self.infinite])
+        total = sum((Fraction(number, under) for under, number in self.sums.items()), Fraction())
+        squares = sum((Fraction(number, under * under) for under, number in self.squares.items()), Fraction())
+        return json.dumps([self.count, str(total), str(squares), self.is_whole, self.infinite])
 
 
-class _Finish(_Sums):
+class _Finish:
     """A variance or its root, from the moments of parts."""
 
     is_sample: ClassVar[bool]
     is_root: ClassVar[bool]
+
+    def __init__(self) -> None:
+        self.count, self.sum, self.squares = 0, Fraction(), Fraction()
+        self.is_whole = True
+        self.infinite: float | None = None
 
     def step(self, text: str | None) -> None:
         """Add the moments of one part, which is NULL where it has no rows."""
