@@ -89,13 +89,18 @@ class Pool:
         return connections[choice.alias]
 
     def answers(self, primary: Alias, choice: Choice) -> bool:
-        """Say whether the chosen replica answers, and is the server that the monitor knows."""
+        """Say whether the chosen replica answers, and is the server that the monitor knows.
+
+        A connection to another server is closed, so that the next read follows the name anew.
+        """
         connection = self.connection(primary, choice)
         try:
             connection.ensure_connection()
             proof = (connection.connection, choice.life)
             if getattr(connection, "shardkit_proof", None) != proof:
                 if not replication_of(connection).lives(connection, choice.life):
+                    if not self.is_in_transaction(connection):
+                        connection.close()
                     return False
                 connection.shardkit_proof = proof  # type: ignore[attr-defined]
         except (OperationalError, InterfaceError) as error:

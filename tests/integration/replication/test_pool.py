@@ -1,0 +1,69 @@
+"""Do the connections of a request lead to the servers that the monitor has looked at?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+
+from shardkit.consistency.pool import Pool
+from shardkit.replication.selection import Choice
+from shardkit.topology.nodes import Role
+from tests.fix_replicas import PRIMARY, REPLICAS, Family
+
+
+def chosen(life: str) -> Choice:
+    return Choice(REPLICAS[0], Role.REPLICA, "fresh", life)
+
+
+@pytest.fixture
+def life(family: Family) -> str:
+    """Return the life of the first replica."""
+    return family.state(0).life
+
+
+def driver() -> Any:
+    return connections[REPLICAS[0]].connection
+
+
+def test_a_connection_to_the_server_that_is_known_stays_open(life: str) -> None:
+    known = driver()
+
+    assert [True, True] == [Pool().answers(PRIMARY, chosen(life)) for _ in range(2)]
+    assert known is driver()
+
+
+def test_a_name_that_leads_to_another_server_by_now_is_followed_anew(family: Family, life: str) -> None:
+    assert Pool().answers(PRIMARY, chosen(life))
+    connections[REPLICAS[0]].settings_dict.update(family.entry(REPLICAS[1]))
+    elsewhere = chosen(family.state(1).life)
+
+    assert not Pool().answers(PRIMARY, elsewhere)
+    assert driver() is None
+    assert Pool().answers(PRIMARY, elsewhere)
+    assert not Pool().answers(PRIMARY, chosen(life))
+
+
+@pytest.mark.usefixtures("family")
+def test_a_connection_that_is_in_a_transaction_is_left_open() -> None:
+    with transaction.atomic(using=REPLICAS[0]):
+        known = driver()
+
+        assert not Pool().answers(PRIMARY, chosen("another"))
+        assert known is driver()
+        connections[REPLICAS[0]].ensure_connection()
+        assert not connections[REPLICAS[0]].needs_rollback
+    assert known is driver()
+
+
+@pytest.mark.usefixtures("family")
+def test_a_connection_without_autocommit_is_left_open() -> None:
+    connection = connections[REPLICAS[0]]
+    connection.set_autocommit(False)
+    known = driver()
+
+    assert not Pool().answers(PRIMARY, chosen("another"))
+    assert known is driver()
+    connection.rollback()
+    connection.set_autocommit(True)
