@@ -14,6 +14,7 @@ from shardkit.catalog import idranges
 from shardkit.catalog.idranges import allocate, has_uncommitted, raise_to
 from shardkit.catalog.tables import IdRange
 from shardkit.conf import get_settings
+from tests.closing import close_those_of_this_thread
 
 pytestmark = pytest.mark.django_db
 
@@ -278,7 +279,7 @@ def test_threads_share_a_block_and_give_no_number_twice(name: str, settings: Any
         try:
             return [number for count in range(50) for number in allocate(name, count % 3)]
         finally:
-            connections.close_all()
+            close_those_of_this_thread()
 
     if connection.vendor == "sqlite":
         allocate(name)  # threads that open one database in memory get in each other's way
@@ -317,7 +318,7 @@ def in_another_connection(question: Callable[[], int]) -> int:
         try:
             return question()
         finally:
-            connections.close_all()
+            close_those_of_this_thread()
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(ask).result()

@@ -17,6 +17,7 @@ from shardkit.errors import ShardDeadlineExceeded
 from shardkit.fanout import run
 from shardkit.fanout.executor import _FanOut
 from shardkit.fanout.permits import permits
+from tests.closing import close_those_of_this_thread
 from tests.integration.fanout.worlds import WORLD, everywhere, fan_out_settings, in_blocks, jobs, shards, values
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -61,7 +62,7 @@ def in_own_connections(call: Callable[[], Any]) -> Any:
     try:
         return call()
     finally:
-        connections.close_all()
+        close_those_of_this_thread()
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3, 4, 100])

@@ -30,6 +30,7 @@ from shardkit.fanout import run, stopping
 from shardkit.fanout.inflight import InFlight
 from shardkit.fanout.workers import Workers
 from shardkit.vendors.registry import vendor_of
+from tests.closing import close
 from tests.integration.fanout.worlds import (
     IS_IN_FLIGHT,
     WORLD,
@@ -65,7 +66,7 @@ def apart() -> Iterator[dict[Any, Any]]:
     yield copies
     for connection in copies.values():
         with suppress(Error):  # it is closed
-            connection.close()
+            close(connection)
     for number in numbers:
         with connections[shards()[0]].cursor() as cursor, suppress(OperationalError):  # it has ended by itself
             cursor.execute(WORLD.ending.format(number=number))
