@@ -128,14 +128,18 @@ class Reading:
     def _fresh(self, primary: Alias) -> Choice:
         """Choose by what is known now; wait or refuse where the wish or the settings say so."""
         choice, is_session = self._by_session(primary)
+        if choice.role is Role.REPLICA:
+            return choice
         settings = conf.get_settings()
         what = self.wish.when_stale or settings.when_stale
         until = time.monotonic() + (settings.stale_wait if what == "wait" else 0)
-        while choice.role is Role.PRIMARY and time.monotonic() < until:
+        while time.monotonic() < until:
             pool().kick(primary)
             time.sleep(LOOKS_AGAIN)
             choice, is_session = self._by_session(primary)
-        if what == "raise" and choice.role is Role.PRIMARY and not is_session:
+            if choice.role is Role.REPLICA:
+                return choice
+        if what == "raise" and not is_session:
             raise NoFreshReplica(primary, choice.why)
         return choice
 

@@ -6,6 +6,7 @@ the whole process, so that a write is seen by whatever comes after it, on any th
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,8 @@ JUST_READ: Final = "sticky: it read the primary just now"
 LEFT: Final = "sticky: it left {0}"
 #: Beyond twice the greatest lag that is admitted, what was demanded has passed; and clocks may differ by this.
 CLOCKS_DIFFER: Final = 5
+#: How often, in seconds, a session looks whether what it demands has to live longer.
+COMPARED_EVERY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class _State:
     #: some primary was there, when it is known.
     moment: float = 0.0
     why: str = JUST_WROTE
+    #: The moment when a read last compared the age of the entry with the clock of the day.
+    compared: float = -math.inf
 
 
 @dataclass(slots=True, eq=False)
@@ -107,8 +112,9 @@ class Session:
         """Note that the caller has read the replica that was chosen."""
         known = self._states.get(alias)
         entry = known.entry if known else Entry()
-        if (entry.replica, entry.life) == (choice.alias, choice.life):
-            self._live_on(alias)
+        if entry.replica == choice.alias and entry.life == choice.life:
+            if known is not None and self.now() > known.compared + COMPARED_EVERY:
+                self._live_on(alias)
             return
         if entry.replica:  # of two that were read at the same time, the primary has what both have
             self.leave(alias)
@@ -127,9 +133,12 @@ class Session:
         today = int(self.today())
         with self._lock:
             known = self._states.get(alias)
-            if known is not None and known.entry.since < today - _longest_lag():
-                self._states[alias] = replace(known, entry=replace(known.entry, since=today))
-                self.changes += 1
+            if known is None:
+                return
+            is_old = known.entry.since < today - _longest_lag()
+            entry = replace(known.entry, since=today) if is_old else known.entry
+            self._states[alias] = replace(known, entry=entry, compared=self.now())
+            self.changes += is_old
 
     def leave(self, alias: Alias) -> None:
         """Demand what the primary has by now, since the replica that the caller reads cannot go on."""
