@@ -88,8 +88,8 @@ class Pool:
         del primary
         return connections[choice.alias]
 
-    def answers(self, primary: Alias, choice: Choice) -> bool:
-        """Say whether the chosen replica answers, and is the server that the monitor knows.
+    def opened(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper | None:
+        """Return the connection to the chosen replica if that answers and is the server that the monitor knows.
 
         A connection to another server is closed, so that the next read follows the name anew.
         """
@@ -101,13 +101,13 @@ class Pool:
                 if not replication_of(connection).lives(connection, choice.life):
                     if not self.is_in_transaction(connection):
                         connection.close()
-                    return False
+                    return None
                 connection.shardkit_proof = proof  # type: ignore[attr-defined]
         except (OperationalError, InterfaceError) as error:
             health.failed(choice.alias, error)
             connection.close()
-            return False
-        return True
+            return None
+        return connection
 
     def has_failed(self, choice: Choice, error: BaseException) -> bool:
         """Say whether *error* came of the replica and not of the statement; one that is gone is banned for a while."""

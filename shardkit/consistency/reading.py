@@ -53,19 +53,20 @@ class Reading:
     #: Databases that are read where they are written.
     only_primary: frozenset[Alias] = frozenset()
     choices: dict[Alias, Choice] = field(default_factory=dict)
+    _connections: dict[Alias, BaseDatabaseWrapper] = field(default_factory=dict)
     _excluded: set[Alias] = field(default_factory=set)
     #: Primaries that are read only because all their replicas are lost.
     _taken_over: list[Alias] = field(default_factory=list)
 
     def connection(self, primary: Alias) -> BaseDatabaseWrapper:
         """Return the connection on which to read what *primary* holds: its own, or that of a replica."""
-        choice = self.choices.get(primary)
-        if choice is None:
-            choice = self._chosen(primary)
+        connection = self._connections.get(primary)
+        if connection is None:
+            choice, connection = self._chosen(primary)
             if choice.is_lost and not choice.moved:
                 self._take_over(primary, choice)
-            self.choices[primary] = choice
-        return pool().connection(primary, choice)
+            self.choices[primary], self._connections[primary] = choice, connection
+        return connection
 
     def _take_over(self, primary: Alias, choice: Choice) -> None:
         cap = conf.get_settings().primary_read_cap
@@ -112,18 +113,23 @@ class Reading:
                 found = True
         if found:
             self.choices.clear()
+            self._connections.clear()
         return found
 
-    def _chosen(self, primary: Alias) -> Choice:
+    def _chosen(self, primary: Alias) -> tuple[Choice, BaseDatabaseWrapper]:
         if primary in self.only_primary or primary not in conf.get_settings().replicas:
-            return Choice(primary, Role.PRIMARY, "it has no replicas")
+            return _on_primary(primary, "it has no replicas")
         reason = _must_be_primary(primary, self.wish)
         if reason is not None:
-            return Choice(primary, Role.PRIMARY, reason)
+            return _on_primary(primary, reason)
         while True:
             choice = self._fresh(primary)
-            if choice.role is Role.PRIMARY or self._answers(primary, choice):
-                return choice
+            if choice.role is Role.PRIMARY:
+                return choice, pool().connection(primary, choice)
+            connection = pool().opened(primary, choice)
+            if connection is not None:
+                return choice, connection
+            self._excluded.add(choice.alias)
 
     def _fresh(self, primary: Alias) -> Choice:
         """Choose by what is known now; wait or refuse where the wish or the settings say so."""
@@ -159,16 +165,15 @@ class Reading:
             return Choice(primary, Role.PRIMARY, f"{left}, {choice.why}"), True
         return choice, choice.role is Role.PRIMARY and choice.why.startswith("sticky")
 
-    def _answers(self, primary: Alias, choice: Choice) -> bool:
-        if pool().answers(primary, choice):
-            return True
-        self._excluded.add(choice.alias)
-        return False
-
 
 _lock: Final = Lock()
 #: How many reads of this process are on each primary because all its replicas are lost.
 _taken_over: Final[Counter[Alias]] = Counter()
+
+
+def _on_primary(primary: Alias, why: str) -> tuple[Choice, BaseDatabaseWrapper]:
+    choice = Choice(primary, Role.PRIMARY, why)
+    return choice, pool().connection(primary, choice)
 
 
 def _must_be_primary(primary: Alias, wish: Wish) -> str | None:

@@ -150,10 +150,9 @@ class SimulatedReplicas(Pool):
         del choice
         return connections[primary]
 
-    def answers(self, primary: Alias, choice: Choice) -> bool:
+    def opened(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
         """Answer always: what is lost is not chosen."""
-        del primary, choice
-        return True
+        return self.connection(primary, choice)
 
     def has_failed(self, choice: Choice, error: BaseException) -> bool:
         """Leave every error to the statement."""

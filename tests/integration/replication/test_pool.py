@@ -30,19 +30,19 @@ def driver() -> Any:
 def test_a_connection_to_the_server_that_is_known_stays_open(life: str) -> None:
     known = driver()
 
-    assert [True, True] == [Pool().answers(PRIMARY, chosen(life)) for _ in range(2)]
+    assert all(Pool().opened(PRIMARY, chosen(life)) for _ in range(2))
     assert known is driver()
 
 
 def test_a_name_that_leads_to_another_server_by_now_is_followed_anew(family: Family, life: str) -> None:
-    assert Pool().answers(PRIMARY, chosen(life))
+    assert Pool().opened(PRIMARY, chosen(life))
     connections[REPLICAS[0]].settings_dict.update(family.entry(REPLICAS[1]))
     elsewhere = chosen(family.state(1).life)
 
-    assert not Pool().answers(PRIMARY, elsewhere)
+    assert not Pool().opened(PRIMARY, elsewhere)
     assert driver() is None
-    assert Pool().answers(PRIMARY, elsewhere)
-    assert not Pool().answers(PRIMARY, chosen(life))
+    assert Pool().opened(PRIMARY, elsewhere)
+    assert not Pool().opened(PRIMARY, chosen(life))
 
 
 @pytest.mark.usefixtures("family")
@@ -50,7 +50,7 @@ def test_a_connection_that_is_in_a_transaction_is_left_open() -> None:
     with transaction.atomic(using=REPLICAS[0]):
         known = driver()
 
-        assert not Pool().answers(PRIMARY, chosen("another"))
+        assert not Pool().opened(PRIMARY, chosen("another"))
         assert known is driver()
         connections[REPLICAS[0]].ensure_connection()
         assert not connections[REPLICAS[0]].needs_rollback
@@ -63,7 +63,7 @@ def test_a_connection_without_autocommit_is_left_open() -> None:
     connection.set_autocommit(False)
     known = driver()
 
-    assert not Pool().answers(PRIMARY, chosen("another"))
+    assert not Pool().opened(PRIMARY, chosen("another"))
     assert known is driver()
     connection.rollback()
     connection.set_autocommit(True)
