@@ -33,6 +33,10 @@ class Counter:
             return None
         return type(self)(self.incarnation, max(self.count, other.count))
 
+    def exceeds(self, other: Position) -> bool:
+        """Say whether the same counter has got further here."""
+        return isinstance(other, Counter) and self.incarnation == other.incarnation and self.count > other.count
+
     def dumps(self) -> bytes:
         """Return the kind and the two numbers."""
         return bytes([KIND]) + varints.write(self.incarnation) + varints.write(self.count)

@@ -53,6 +53,16 @@ class Gtids:
             found[domain] = (server, max(known[1], sequence))
         return type(self)(tuple((domain, *found[domain]) for domain in sorted(found)))
 
+    def exceeds(self, other: Position) -> bool:
+        """Say whether a server that is the last in a domain of both has got further here; a domain may be of others."""
+        if not isinstance(other, Gtids):
+            return False
+        theirs = {domain: (server, sequence) for domain, server, sequence in other.transactions}
+        return any(
+            domain in theirs and theirs[domain][0] == server and sequence > theirs[domain][1]
+            for domain, server, sequence in self.transactions
+        )
+
     def dumps(self) -> bytes:
         """Return the kind, the number of domains, and three numbers for each."""
         numbers = [len(self.transactions), *(number for gtid in self.transactions for number in gtid)]
@@ -105,6 +115,13 @@ class MySqlGtids:
         for source, intervals in (*self.sources, *other.sources):
             found.setdefault(source, []).extend(intervals)
         return type(self)(tuple((source, _merged(found[source])) for source in sorted(found)))
+
+    def exceeds(self, other: Position) -> bool:
+        """Say whether a transaction is here of a source that both have, and not there."""
+        if not isinstance(other, MySqlGtids):
+            return False
+        shared = dict(other.sources).keys()
+        return not other.includes(MySqlGtids(tuple(each for each in self.sources if each[0] in shared)))
 
     def dumps(self) -> bytes:
         """Return the kind, and for each source its UUID, its tag and its intervals."""

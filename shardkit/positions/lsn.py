@@ -37,6 +37,10 @@ class Lsn:
             return None
         return replace(self, offset=max(self.offset, other.offset))
 
+    def exceeds(self, other: Position) -> bool:
+        """Say whether this is a later place of the same timeline."""
+        return isinstance(other, Lsn) and self.history == other.history and self.offset > other.offset
+
     @property
     def history(self) -> tuple[int, int]:
         """What two places must have in common to be compared."""

@@ -16,6 +16,10 @@ class Position(Protocol):
         """Return the least position that includes both, None when they cannot be compared."""
         ...
 
+    def exceeds(self, other: Position) -> bool:
+        """Say whether this has something that *other* certainly lacks of a stream that both follow."""
+        ...
+
     def dumps(self) -> bytes:
         """Return a few bytes, of which the first says the kind; `coding.loads` reads them."""
         ...

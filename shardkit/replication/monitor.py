@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from shardkit import conf
 from shardkit.replication import health, readings
-from shardkit.replication.readings import Reading, Sampled
+from shardkit.replication.readings import Compared, Reading, Sampled
 from shardkit.replication.selection import oldest, why_lost
 from shardkit.replication.watching import Watcher
 from shardkit.vendors.replication.registry import replication_of
@@ -24,6 +24,7 @@ from shardkit.vendors.replication.registry import replication_of
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from shardkit.positions.position import Position
     from shardkit.topology.names import Alias
 
 logger: Final = logging.getLogger("shardkit.replication")
@@ -134,6 +135,9 @@ class _Follower(Watcher):
         self.group = group
         #: How many looks in a row have found it without the newest sample.
         self._misses = 0
+        self._compared = Compared()
+        #: The life for which the primary was asked to be looked at, so that the two can be compared.
+        self._asked = ""
 
     def look(self, connection: BaseDatabaseWrapper) -> bool:
         """Note where the replica is, and how far that is behind its primary."""
@@ -141,15 +145,33 @@ class _Follower(Watcher):
         state = replication_of(connection).state(connection, self.memo)
         self.memo = state.memo
         found = state.position
+        why = self._compare(state.life, found, newest) or state.why
         is_there = newest is None or (found is not None and found.includes(newest.position))
         self._misses = 0 if is_there else self._misses + 1
         if not self.group.stopped.is_set():
-            behind = None if found is None else readings.behind(self.group.primary, found, taken)
-            readings.note(self.alias, Reading(found, state.life, taken, behind, state.is_replica, state.why))
+            behind = (
+                None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
+            )
+            readings.note(self.alias, Reading(found, state.life, taken, behind, state.is_replica, why))
             health.succeeded(self.alias)
             self.group.note_lost()
             self.group.stop_if_idle()
         return state.is_replica
+
+    def _compare(self, life: str, found: Position | None, newest: Sampled | None) -> str:
+        """Say why the replica cannot be measured by its primary; empty if it can."""
+        before = self._compared
+        self._compared = before.seen(life, found, time.monotonic(), newest)
+        if found is not None and not self._compared.follows and self._asked != life:
+            self._asked = life
+            self.group.watchers[0].wake()
+        if self._compared.ahead is not None and before.ahead is None:
+            logger.error(
+                "The replica %s is ahead of its primary %s, so it has a history of its own. Copy it anew.",
+                *(self.alias, self.group.primary),
+                extra={"alias": self.alias},
+            )
+        return self._compared.why_not if found is not None else ""
 
     def failed(self, error: Exception) -> None:
         """Leave the replica out."""

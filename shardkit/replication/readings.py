@@ -7,7 +7,7 @@ its database; so nobody takes a lock. Times are seconds of this machine's monoto
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +44,47 @@ class Sampled:
     position: Position
     #: When the connection was about to be opened that was asked: the alias leads where it led then.
     opened: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What samples of its primary have shown of one life of a replica.
+
+    A sample that began when a position of the replica was known includes that, if one follows the other. If it does
+    not, the replica has a history of its own, though the primary may get as far later; so that is not forgotten.
+    """
+
+    life: str = ""
+    #: A position that no sample was compared with yet, and a moment at which it was known.
+    waiting: Position | None = None
+    known: float = 0.0
+    #: Whether it was seen to follow this primary.
+    follows: bool = False
+    #: What it had and the primary had not.
+    ahead: Position | None = None
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be said of how far it is behind; empty if something can."""
+        if self.ahead is not None:
+            return "it is ahead of its primary"
+        return "" if self.follows else "it was not yet compared with its primary"
+
+    def seen(self, life: str, position: Position | None, known: float, newest: Sampled | None) -> Compared:
+        """Return what is known after one more look, and with the *newest* sample of before that look."""
+        if life != self.life or self._went_back(position):
+            return Compared(life, position, known)
+        if self.waiting is None:
+            return replace(self, waiting=position, known=known)
+        if self.ahead is not None or newest is None or newest.began <= self.known:
+            return self
+        if self.waiting.exceeds(newest.position):
+            return replace(self, ahead=self.waiting)
+        is_comparable = self.waiting.joined(newest.position) is not None
+        return replace(self, waiting=position, known=known, follows=self.follows or is_comparable)
+
+    def _went_back(self, position: Position | None) -> bool:
+        return self.ahead is not None and position is not None and not position.includes(self.ahead)
 
 
 _readings: Final[dict[Alias, Reading]] = {}

@@ -35,6 +35,9 @@ class Point(int):
     def joined(self, other: Position) -> Point | None:
         return max(self, other) if isinstance(other, Point) and self.term == other.term else None
 
+    def exceeds(self, other: Position) -> bool:
+        return isinstance(other, Point) and self > other and self.term == other.term
+
     @property
     def term(self) -> int:
         return self // TERM

@@ -111,3 +111,29 @@ def test_bytes_that_were_cut_off_are_a_value_error(position: Position, data: st.
 def test_bytes_after_a_position_are_a_value_error(position: Position) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any message
         loads(position.dumps() + b"\0")
+
+
+@given(POSITIONS, POSITIONS)
+def test_what_is_included_is_not_exceeded(one: Position, other: Position) -> None:
+    if other.includes(one):
+        assert not one.exceeds(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "exceeds"),
+    [
+        (Lsn(1, 1, 2), Lsn(1, 1, 1), True),
+        (Lsn(1, 1, 2), Lsn(1, 2, 1), False),
+        (Gtids.parse("0-1-2"), Gtids.parse("0-1-1"), True),
+        (Gtids.parse("0-1-2"), Gtids.parse("0-2-1"), False),
+        (Gtids.parse("0-1-1,7-9-5"), Gtids.parse("0-1-1"), False),  # it follows another primary in another domain
+        (Gtids.parse("0-1-2"), Gtids.parse(""), False),
+        (MySqlGtids.parse(f"{SOURCES[0]}:1-5"), MySqlGtids.parse(f"{SOURCES[0]}:1-4"), True),
+        (MySqlGtids.parse(f"{SOURCES[0]}:1-5,{SOURCES[1]}:1"), MySqlGtids.parse(f"{SOURCES[0]}:1-5"), False),
+        (Counter(1, 2), Counter(1, 1), True),
+        (Counter(1, 2), Counter(2, 1), False),
+        (Counter(1, 2), Lsn(1, 1, 1), False),
+    ],
+)
+def test_only_streams_that_both_follow_are_exceeded(one: Position, other: Position, *, exceeds: bool) -> None:
+    assert exceeds is one.exceeds(other)

@@ -8,7 +8,7 @@ import pytest
 
 from shardkit.positions.counter import Counter
 from shardkit.replication import readings
-from shardkit.replication.readings import SAMPLES, Reading, Sampled
+from shardkit.replication.readings import SAMPLES, Compared, Reading, Sampled
 from shardkit.topology.names import Alias
 
 PRIMARY = Alias("shard_0")
@@ -152,3 +152,73 @@ def test_everything_can_be_forgotten() -> None:
     assert readings.newest(PRIMARY) is None
     assert readings.latest(Alias("replica")) is None
     assert not readings.is_demoted(Alias("shard_1"))
+
+
+def looked(*looks: tuple[float, int, Sampled | None], life: str = "life", since: Compared | None = None) -> Compared:
+    """Look at a replica: each time when, what it has, and the newest sample of before."""
+    compared = since or Compared()
+    for known, count, newest in looks:
+        compared = compared.seen(life, at(count), known, newest)
+    return compared
+
+
+def test_a_replica_is_not_measured_before_a_sample_has_shown_that_it_follows() -> None:
+    assert "it was not yet compared with its primary" == looked((1.0, 10, Sampled(0.5, at(10)))).why_not
+    assert "" == looked((1.0, 10, None), (2.0, 10, Sampled(1.5, at(10)))).why_not
+
+
+def test_a_sample_that_began_before_a_position_was_known_says_nothing_of_it() -> None:
+    found = looked((1.0, 10, None), (2.0, 12, Sampled(1.0, at(9))))
+
+    assert "it was not yet compared with its primary" == found.why_not
+    assert at(10) == found.waiting  # however often it is looked at, the first position waits for its sample
+
+
+def test_a_replica_that_has_what_its_primary_had_not_is_ahead() -> None:
+    found = looked((1.0, 10, None), (2.0, 10, Sampled(1.5, at(9))))
+
+    assert "it is ahead of its primary" == found.why_not
+
+
+def test_one_that_followed_may_be_ahead_later() -> None:
+    found = looked((1.0, 10, None), (2.0, 11, Sampled(1.5, at(10))), (3.0, 11, Sampled(2.5, at(3))))
+
+    assert "it is ahead of its primary" == found.why_not
+
+
+def test_a_replica_stays_ahead_when_its_primary_has_got_as_far() -> None:
+    found = looked((1.0, 10, None), (2.0, 10, Sampled(1.5, at(9))), (3.0, 10, Sampled(2.5, at(99))))
+
+    assert "it is ahead of its primary" == found.why_not
+
+
+@pytest.mark.parametrize(("life", "count"), [("next", 10), ("life", 8)], ids=["started again", "copied anew"])
+def test_a_replica_that_was_copied_anew_can_be_measured(life: str, count: int) -> None:
+    ahead = looked((1.0, 10, None), (2.0, 10, Sampled(1.5, at(9))))
+    begun = looked((3.0, count, Sampled(2.5, at(20))), life=life, since=ahead)
+    assert "it was not yet compared with its primary" == begun.why_not
+
+    assert "" == looked((4.0, count, Sampled(3.5, at(20))), life=life, since=begun).why_not
+
+
+def test_positions_of_two_incarnations_show_neither() -> None:
+    new = at(1, incarnation=2)
+
+    assert "it was not yet compared with its primary" == looked((1.0, 10, None), (2.0, 10, Sampled(1.5, new))).why_not
+    follows = looked((1.0, 10, None), (2.0, 10, Sampled(1.5, at(10))), (3.0, 10, Sampled(2.5, new)))
+    assert "" == follows.why_not
+
+
+def test_a_replica_that_does_not_say_where_it_is_is_not_compared() -> None:
+    found = Compared().seen("life", None, 1.0, None).seen("life", at(10), 2.0, Sampled(1.5, at(1)))
+
+    assert (at(10), 2.0) == (found.waiting, found.known)
+
+
+@pytest.mark.parametrize(("moment", "is_lacking"), [(1.9, True), (2.0, False)])
+def test_the_newest_sample_lacks_what_it_does_not_include_if_it_began_after(moment: float, *, is_lacking: bool) -> None:
+    sample((1.0, 10), (2.0, 12))
+
+    assert is_lacking is (readings.lacks(PRIMARY, at(13), moment) is not None)
+    assert readings.lacks(PRIMARY, at(12), moment) is None
+    assert readings.lacks(Alias("another"), at(13), moment) is None
