@@ -7,6 +7,7 @@ the whole process, so that a write is seen by whatever comes after it, on any th
 from __future__ import annotations
 
 import math
+import os
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -208,6 +209,10 @@ class Session:
         found = [pool().position(replica) for replica in conf.get_settings().replicas.get(alias, ())]
         return all(position is not None and position.includes(entry.required) for position in found)
 
+    def unlock(self) -> None:
+        """Be usable in a child of the process, in whose parent another thread may have held the lock."""
+        self._lock = Lock()
+
     def _earliest(self) -> int:
         return int(self.today() - 2 * _longest_lag() - CLOCKS_DIFFER)
 
@@ -219,6 +224,7 @@ def _longest_lag() -> float:
 
 
 _process: Final = Session()
+os.register_at_fork(after_in_child=_process.unlock)
 _current: Final[ContextVar[Session | None]] = ContextVar("shardkit_session", default=None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +13,8 @@ from django.test import TestCase
 
 from shardkit import use_primary
 from shardkit.consistency.reading import Reading
-from shardkit.consistency.session import Session, current, session_scope
+from shardkit.consistency.session import Session, session_scope
 from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded, ReplicaIsReadOnly
-from shardkit.replication.selection import Need
 from shardkit.testing import SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 from shardkit.topology.names import Alias
 from tests.shop.models import Country, Customer, Order
@@ -260,24 +258,6 @@ def test_nothing_is_written_to_a_replica(customer: Customer, shard: str) -> None
         Customer.objects.using(name).filter(pk=customer.pk).update(score=1)
     with pytest.raises(ReplicaIsReadOnly):
         Customer.objects.using(name).filter(pk=customer.pk).delete()
-
-
-def test_sessions_do_not_leak_into_each_other(replicas: SimulatedReplicas) -> None:
-    shard = Alias("shard_0")
-    replicas.pause(shard)
-
-    async def demands(*, writes: bool) -> bool:
-        with session_scope(Session()):
-            if writes:
-                current().note_write(shard)
-            await asyncio.sleep(0)
-            need = current().need(shard)
-            return isinstance(need, Need) and need.includes is not None
-
-    async def together() -> list[bool]:
-        return await asyncio.gather(*(demands(writes=number % 2 == 0) for number in range(6)))
-
-    assert [True, False] * 3 == asyncio.run(together())
 
 
 class InATestCase(TestCase):
