@@ -1,4 +1,4 @@
-"""Does what one caller demands leak to another? Each test is named after a package in which it does, or a trap."""
+"""Does what one caller demands leak to another? A test that names a package repeats a leak of that one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_nested_blocks_as_of_django_multidb_router_that_pins_its_thread_for_ever
     assert not is_pinned()
 
 
-def test_nested_blocks_as_of_djanquiltdb_that_raise() -> None:
+def test_nested_blocks_that_raise_leave_nothing() -> None:
     def fail() -> None:
         with session_scope(Session()), use_primary():
             raise LookupError
@@ -72,7 +72,7 @@ def test_a_block_as_of_django_database_routing_that_pins_the_whole_process() -> 
     assert not is_pinned()
 
 
-def test_a_thread_as_of_django_replicated_that_serves_the_next_request() -> None:
+def test_a_thread_that_serves_the_next_request_has_nothing_of_the_last() -> None:
     def first() -> None:
         with session_scope(Session()), use_primary():
             current().note_write(PRIMARY)
@@ -89,7 +89,7 @@ def test_a_thread_as_of_django_replicated_that_serves_the_next_request() -> None
         assert (False, False) == pool.submit(second).result()
 
 
-def test_threads_as_of_those_that_share_a_global() -> None:
+def test_threads_at_the_same_time_have_sessions_of_their_own() -> None:
     barrier, found = Barrier(6), {}
 
     def serve(number: int) -> None:
