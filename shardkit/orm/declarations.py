@@ -44,7 +44,6 @@ from shardkit.routing.registry import (
 from shardkit.topology.names import LOGICAL
 from shardkit.topology.placements import ByHash
 from shardkit.vendors.base import kind_of
-from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,10 +142,14 @@ def _field_findings(model: type[models.Model], field: Any) -> Iterator[Finding]:
 def _compares_bytes(field: Any) -> bool:
     """Say whether the database takes two texts for equal only when every byte is."""
     connection = connections[LOGICAL]
-    collation = field.db_parameters(connection).get("collation")
-    if collation is None:
-        return connection.vendor != "mysql"
-    return collation == vendor_of(connection).binary_collation or bool(_BYTEWISE[connection.vendor].search(collation))
+    # Not field.db_parameters(): on MariaDB that connects, and workers must start while no database answers.
+    column = field
+    while column.remote_field is not None:
+        column = column.target_field
+    collation = getattr(column, "db_collation", None)
+    if not collation:
+        return connection.vendor != "mysql" or bool(getattr(column, "text_is_binary", False))
+    return bool(_BYTEWISE[connection.vendor].search(collation))
 
 
 def _may_change(on_delete: Any) -> bool:

@@ -215,8 +215,6 @@ class Worker:
 @pytest.fixture(scope="module")
 def worker(redis_server: str, pytestconfig: pytest.Config) -> Iterator[Worker]:
     """Run a worker that forks, with Redis as its broker."""
-    if os.environ.get("TESTAPP_VENDOR") == "mysql":
-        pytest.skip("Beside MariaDB the worker's second task is not answered here; what it waits for is not known yet")
     os.environ["TESTS_BROKER"] = f"{redis_server}/1"
     project = ("-A", "tests.integration.replication.worker:app")
     options = ("--pool=prefork", "--concurrency=1", "--loglevel=WARNING", "--without-mingle", "--without-gossip")
