@@ -195,8 +195,17 @@ def _is_mistaken(code: Chain, rows: Rows, plain: Answer) -> bool:
     def are_there(some: Rows) -> bool:
         return all(row in found or any(alike(row, other) for alike in ways for other in found) for row in some)
 
-    is_twice = not query.order_by and len(set(plain.rows)) < len(plain.rows)
-    return are_there(rows) and (is_twice or not are_there(plain.rows))
+    return are_there(rows) and (_is_twice(plain) or not are_there(plain.rows))
+
+
+def _is_twice(plain: Answer) -> bool:
+    """Say whether a row of the plain database stands twice at one place of the order: DISTINCT tells those apart."""
+    assert plain.queryset is not None
+    assert plain.rows is not None
+    with on_plain_database():
+        whole, ranks = _whole(plain, plain.queryset.query)
+    pairs = list(zip(whole, ranks or [1] * len(whole), strict=True))
+    return (bool(ranks) or not plain.ordered) and len(set(pairs)) < len(pairs)
 
 
 def _compare_errors(code: Chain, shards: Exception | None, plain: Exception | None) -> str:
