@@ -39,6 +39,12 @@ def replicator(primary: Path, replica: Path) -> Iterator[SqliteReplicator]:
     made.stop()
 
 
+def copy_once(primary: Path, replica: Path) -> None:
+    replicator = SqliteReplicator(primary, replica)
+    replicator.step()
+    replicator.stop()
+
+
 def execute(file: Path, *statements: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         return [row for statement in statements for row in connection.execute(statement).fetchall()]
@@ -204,7 +210,7 @@ class TestWhatIsRefused:
 
     def test_so_is_a_copy_of_another_database(self, replicator: SqliteReplicator, tmp_path: Path, replica: Path):
         execute(tmp_path / "other.sqlite3", "CREATE TABLE account (id INTEGER, amount INTEGER)")
-        SqliteReplicator(tmp_path / "other.sqlite3", replica).step()
+        copy_once(tmp_path / "other.sqlite3", replica)
 
         with pytest.raises(CopyRefused, match="holds tables and is no copy"):
             replicator.step()
@@ -218,7 +224,7 @@ class TestWhatIsRefused:
         replicator.stop()
         pay(primary, 7)
 
-        SqliteReplicator(primary, replica).step()
+        copy_once(primary, replica)
 
         assert [7, 500] == amounts(replica)
 
