@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.soak.clusters import VENDORS
 from tests.soak.running import Plan, run
-from tests.soak.traffic import Habits
+from tests.soak.traffic import STORES, Habits
 
 
 def main() -> int:
@@ -21,7 +21,14 @@ def main() -> int:
     logging.getLogger("tests.soak").setLevel(logging.INFO)
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     _say(f"make soak VENDOR={options.vendor} SECONDS={options.seconds:g} SEED={seed}")
-    habits = Habits(users=options.users, pause=options.pause, away=options.away, writers=options.writers)
+    habits = Habits(
+        users=options.users,
+        pause=options.pause,
+        away=options.away,
+        writers=options.writers,
+        asgi=options.asgi,
+        stores=tuple(options.stores.split(",")),
+    )
     plan = Plan(
         vendor=options.vendor,
         seconds=options.seconds,
@@ -55,6 +62,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, help="repeat the order of faults and the dice of a run that printed it")
     parser.add_argument("--rules", default="positions", help="such as positions,timer:2,timer:5: compared in one run")
+    parser.add_argument("--stores", default=",".join(STORES), help="for the users in turn (default %(default)s)")
+    parser.add_argument("--asgi", type=float, default=Habits.asgi, help="the share of requests to uvicorn")
     parser.add_argument("--users", type=int, default=24, help="users of each rule (default %(default)s)")
     parser.add_argument("--writers", type=float, default=0.5, help="the share of users who write")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between requests, on average")

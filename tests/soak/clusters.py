@@ -74,6 +74,8 @@ class Cluster:
     vendor: str
     directory: Path
     groups: list[Group] = field(default_factory=list)
+    #: What CACHES of the site says beside its default.
+    caches: dict[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> Path:
@@ -104,7 +106,9 @@ class Cluster:
         databases["default"]["ENGINE"] = f"shardkit.backends.{self.vendor}"
         shards = {alias: {"primary": alias, "replicas": replicas[alias]} for alias in ("shard_0", "shard_1")}
         settings = {"SHARDS": shards, "REPLICAS": {"default": replicas["default"]}, **shardkit}
-        self.config.write_text(json.dumps({"DATABASES": databases, "SHARDKIT": settings}, indent=1))
+        self.config.write_text(
+            json.dumps({"DATABASES": databases, "SHARDKIT": settings, "CACHES": self.caches}, indent=1)
+        )
 
     def entry(self, socket: str, name: str) -> dict[str, Any]:
         directory = self.directory / "sockets" / socket

@@ -35,6 +35,10 @@ class Faults:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
+    @property
+    def name(self) -> str:
+        return self.group.name
+
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name=f"faults of {self.group.name}")
         self._thread.start()

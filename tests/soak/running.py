@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.soak.caches import CacheServer, Forgetting, running_caches
 from tests.soak.clusters import Cluster, running_cluster
 from tests.soak.faults import MAX_LAG, Faults
 from tests.soak.serving import served
-from tests.soak.traffic import Gate, Habits, Population, busy
+from tests.soak.traffic import POSITIONS, STORES_OF_DEVICES, Gate, Habits, Population, busy
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,14 @@ class Plan:
 
 def run(plan: Plan) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Do it, and return the summary, and for each rule the stories of its violations."""
-    with site(plan) as (cluster, ports):
+    with site(plan) as (cluster, ports, caches):
         populations = populate(plan.rules, plan.habits)
         for group in cluster.groups:
             for replica in group.replicas:
                 replica.wait_for(group.primary)
         logger.info("The users come")
         gate = Gate()
-        faults = _faults(plan, cluster, gate)
+        faults = _faults(plan, cluster, caches, gate)
         for each in faults:
             each.start()
         try:
@@ -66,10 +67,12 @@ def run(plan: Plan) -> tuple[dict[str, Any], dict[str, list[Any]]]:
 
 
 @contextmanager
-def site(plan: Plan) -> Iterator[tuple[Cluster, tuple[int, int]]]:
+def site(plan: Plan) -> Iterator[tuple[Cluster, tuple[int, int], dict[str, CacheServer]]]:
     """Run the cluster and the site inside the block, and yield it with the ports of gunicorn and uvicorn."""
     with ExitStack() as stack:
         cluster = stack.enter_context(running_cluster(plan.vendor))
+        caches = stack.enter_context(running_caches(plan.habits.stores))
+        cluster.caches = {name: each.entry for name, each in caches.items()}
         cluster.write_config(REPLICA_MAX_LAG=plan.max_lag)
         logger.info("All machines run")
         _migrate(cluster)
@@ -78,7 +81,7 @@ def site(plan: Plan) -> Iterator[tuple[Cluster, tuple[int, int]]]:
             stack.enter_context(served(cluster)),
             stack.enter_context(served(cluster, gunicorn=False)),
         )
-        yield cluster, ports
+        yield cluster, ports, caches
 
 
 def _migrate(cluster: Cluster) -> None:
@@ -113,15 +116,21 @@ def _keys(rows: Iterable[Any]) -> list[int]:
     return [row.pk for row in rows]
 
 
-def _faults(plan: Plan, cluster: Cluster, gate: Gate) -> list[Faults]:
-    """Break both groups, each in an order of its own; the primary of the last one is lost on the way."""
+def _faults(plan: Plan, cluster: Cluster, caches: dict[str, CacheServer], gate: Gate) -> list[Faults | Forgetting]:
+    """Break both groups, each in an order of its own, and memcached; one primary is lost on the way."""
     if plan.lag is not None:
         cluster.be_late(plan.lag)
         return []
     dice = [random.Random(f"{plan.seed} {group.name}") for group in cluster.groups]  # noqa: S311 - has to be repeated
     made = [Faults(group, each, gate) for group, each in zip(cluster.groups, dice, strict=True)]
     made[-1].fails_over_after = plan.seconds * 0.5
-    return made
+    return [*made, *_forgetting(plan, caches)]
+
+
+def _forgetting(plan: Plan, caches: dict[str, CacheServer]) -> list[Forgetting]:
+    """Let memcached forget; Redis has users whose devices need it to remember."""
+    dice = random.Random(f"{plan.seed} cache")  # noqa: S311 - has to be repeated
+    return [Forgetting(cache, dice) for name, cache in caches.items() if name not in STORES_OF_DEVICES]
 
 
 def _complaints(directory: Path) -> list[str]:
@@ -130,7 +139,7 @@ def _complaints(directory: Path) -> list[str]:
     return lines[-NAMED:]
 
 
-def summary(plan: Plan, populations: list[Population], faults: list[Faults]) -> dict[str, Any]:
+def summary(plan: Plan, populations: list[Population], faults: list[Faults | Forgetting]) -> dict[str, Any]:
     """Say what the run found."""
     return {
         "vendor": plan.vendor,
@@ -138,9 +147,16 @@ def summary(plan: Plan, populations: list[Population], faults: list[Faults]) -> 
         "seconds": plan.seconds,
         "max_lag": plan.max_lag,
         "rules": {each.rule: _findings(each) for each in populations},
-        "faults": [event for each in faults for event in sorted((each.group.name, *event) for event in each.events)],
+        "stores": _by_store(populations),
+        "faults": [event for each in faults for event in sorted((each.name, *event) for event in each.events)],
         "trouble": [trouble for each in faults for trouble in each.trouble],
     }
+
+
+def _by_store(populations: list[Population]) -> dict[str, dict[str, int]]:
+    """Say what shardkit's own rule showed to the users of each store."""
+    judged = [each for each in populations if each.rule == POSITIONS]
+    return {store: dict(tally) for each in judged for store, tally in sorted(each.stores.items())}
 
 
 def _findings(population: Population) -> dict[str, Any]:
@@ -157,6 +173,8 @@ def _findings(population: Population) -> dict[str, Any]:
         "share of replicas": round(roles["replica"] / all_roles, 4) if all_roles else None,
         "median milliseconds": round(statistics.median(population.seconds) * 1000, 2) if population.seconds else None,
         "longest cookies": population.cookie_bytes,
+        "stores": {store: dict(tally) for store, tally in sorted(population.stores.items())},
+        "views": {view: dict(tally) for view, tally in sorted(population.views.items())},
         "errors": dict(population.errors.most_common(NAMED)),
         "reasons": dict(population.whys.most_common(NAMED)),
     }

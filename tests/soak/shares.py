@@ -30,7 +30,7 @@ def main() -> int:
     options = _options()
     plan = Plan(vendor=options.vendor, seconds=options.seconds, seed=options.seed, max_lag=MAX_LAG)
     points = []
-    with site(plan) as (cluster, ports):
+    with site(plan) as (cluster, ports, _caches):
         for lag in options.lags or LAGS:
             cluster.be_late(lag)
             time.sleep(1)

@@ -14,11 +14,12 @@ from testapp.settings import *  # noqa: F403
 _config = json.loads(Path(os.environ["SOAK_CONFIG"]).read_text())
 DATABASES = _config["DATABASES"]
 SHARDKIT = _config["SHARDKIT"]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}, **_config["CACHES"]}
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "tests.soak.site.urls"
 # What testapp puts around a view of its own is left out: it has nothing to do with databases, and takes time.
-MIDDLEWARE = os.environ.get("SOAK_MIDDLEWARE", "shardkit.middleware.StickyPrimaryMiddleware").split()
+MIDDLEWARE = os.environ.get("SOAK_MIDDLEWARE", "tests.soak.site.stores.by_client").split()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -44,27 +45,44 @@ def _errors_are_told(view: View) -> View:
         try:
             return view(request)
         except (Error, ShardkitError) as error:
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()
-            return JsonResponse({"error": f"{type(error).__name__}: {error}"[:300]}, status=503)
+            close_unusable()
+            return error_told(error)
 
     return telling
+
+
+def close_unusable() -> None:
+    """Close the connections that a failing database has left."""
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+
+
+def error_told(error: Exception) -> JsonResponse:
+    """Answer 503 with what went wrong."""
+    return JsonResponse({"error": f"{type(error).__name__}: {error}"[:300]}, status=503)
+
+
+@contextmanager
+def telling_reads() -> Iterator[Told]:
+    """Collect which databases answer the reads of the block."""
+    told: Told = []
+    token = _told.set(told)
+    try:
+        yield told
+    finally:
+        _told.reset(token)
 
 
 @_errors_are_told
 def read(request: HttpRequest) -> HttpResponse:
     """Answer with the versions of some rows."""
-    travellers, groups = _ids(request, "t"), _ids(request, "g")
-    told: Told = []
-    token = _told.set(told)
-    try:
-        seconds = _timer(request)
-        if seconds is None:
-            rows = by_positions(travellers, groups)
-        else:
-            rows, told = by_timer(seconds, request, travellers, groups)
-    finally:
-        _told.reset(token)
+    travellers, groups = ids(request, "t"), ids(request, "g")
+    seconds = _timer(request)
+    if seconds is not None:
+        rows, told = by_timer(seconds, request, travellers, groups)
+        return JsonResponse({"rows": rows, "told": told})
+    with telling_reads() as told:
+        rows = by_positions(travellers, groups)
     return JsonResponse({"rows": rows, "told": told})
 
 
@@ -72,20 +90,21 @@ def read(request: HttpRequest) -> HttpResponse:
 @_errors_are_told
 def write(request: HttpRequest) -> HttpResponseBase:
     """Count one row up, or two of different databases, in one of several ways."""
-    travellers, groups, how = _ids(request, "t"), _ids(request, "g"), request.GET.get("how", "orm")
+    travellers, groups, how = ids(request, "t"), ids(request, "g"), request.GET.get("how", "orm")
     response: HttpResponse | StreamingHttpResponse
     if how == "stream":
         response = StreamingHttpResponse(_streamed(travellers, groups), content_type="application/json")
     elif how == "raw" and travellers:
-        response = JsonResponse({"rows": {f"t{each}": _raw(each) for each in travellers}})
+        response = JsonResponse({"rows": {f"t{each}": raw(each) for each in travellers}})
     else:
-        response = JsonResponse({"rows": _saved(travellers, groups)})
+        response = JsonResponse({"rows": saved(travellers, groups)})
     if _timer(request) is not None:
         start_timer(response)  # type: ignore[arg-type]
     return response
 
 
-def _saved(travellers: list[int], groups: list[int]) -> dict[str, int]:
+def saved(travellers: list[int], groups: list[int]) -> dict[str, int]:
+    """Count up in one transaction."""
     rows: dict[str, int] = {}
     with transaction.atomic():
         for letter, model, ids in (("g", Group, groups), ("t", Traveller, travellers)):
@@ -97,7 +116,7 @@ def _saved(travellers: list[int], groups: list[int]) -> dict[str, int]:
     return rows
 
 
-def _raw(pk: int) -> int:
+def raw(pk: int) -> int:
     """Count up by a statement that no model knows of, outside of any transaction."""
     with connections[_home(pk)].cursor() as cursor:
         table = Traveller._meta.db_table
@@ -120,10 +139,11 @@ def _home(pk: int) -> str:
 def _streamed(travellers: list[int], groups: list[int]) -> Iterator[bytes]:
     """Write while the response is sent: its headers are gone by then."""
     yield b" "
-    yield json.dumps({"rows": _saved(travellers, groups)}).encode()
+    yield json.dumps({"rows": saved(travellers, groups)}).encode()
 
 
-def _ids(request: HttpRequest, name: str) -> list[int]:
+def ids(request: HttpRequest, name: str) -> list[int]:
+    """Return the keys that *request* names."""
     return [int(each) for each in request.GET.get(name, "").split(",") if each]
 
 
