@@ -38,7 +38,9 @@ def chosen_store() -> Store:
 def _cache_store() -> Store:
     """Return the store of the cache, and that of cookies where the cache would lose something without a word."""
     sticky = conf.get_settings().sticky
-    why = _unfit(caches[sticky["CACHE"]], settings.CACHES[sticky["CACHE"]]) or _keyless(sticky["KEY"])
+    # One made only to be looked at: `caches` would keep it, and let all requests of an ASGI server share its sockets.
+    cache = caches.create_connection(sticky["CACHE"])
+    why = _unfit(cache, settings.CACHES[sticky["CACHE"]]) or _keyless(sticky["KEY"])
     if why:
         logger.warning("Sessions are kept in cookies and not in the cache %r: %s", sticky["CACHE"], why)
         return CookieStore()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from hashlib import sha256
 from typing import Any, Final
 
@@ -345,6 +346,16 @@ def test_a_store_of_the_project_may_be_named(settings: Settings) -> None:
     settings.SHARDKIT = {**settings.SHARDKIT, "STICKY_STORE": "shardkit.consistency.stores.headers.HeaderStore"}
 
     assert isinstance(chosen_store(), HeaderStore)
+
+
+def test_choosing_leaves_no_client_that_all_requests_of_an_asgi_server_would_share(settings: Settings) -> None:
+    settings.CACHES = {"default": {"BACKEND": servers.MEMCACHED, "LOCATION": "127.0.0.1:1"}}
+    settings.SHARDKIT = {**settings.SHARDKIT, "STICKY_STORE": "cache"}
+
+    def chosen_and_left() -> tuple[type, list[BaseCache]]:
+        return type(chosen_store()), list(caches.all(initialized_only=True))
+
+    assert (caching.CacheStore, []) == Context().run(chosen_and_left)
 
 
 def digest(text: object) -> str:
