@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.core import checks
-from django.db import connection, models
+from django.db import connection, connections, models
 from django.db.models.functions import Now
 from django.test import override_settings
 from django.test.utils import isolate_apps
@@ -102,6 +102,25 @@ def test_text_that_is_compared_without_case():
     assert ids(Loose) == expected
     if connection.vendor != "postgresql":
         assert ids(Folded) == ["shardkit.E033"]
+
+
+@isolate_apps("tests.shop")
+def test_models_are_checked_without_a_database(monkeypatch):
+    class Loose(Sharded):
+        shard_key = "name"
+        name = models.CharField(max_length=5)
+
+    class Refers(Sharded):
+        shard_key = "loose"
+        loose = models.ForeignKey(Loose, models.CASCADE)
+
+    def connects(_wrapper):
+        raise AssertionError
+
+    never_connected = connections["default"].copy()
+    monkeypatch.setattr(type(never_connected), "connect", connects)
+    monkeypatch.setattr(connections._connections, "default", never_connected)
+    assert ids(Loose) + ids(Refers) == (["shardkit.E033"] if connection.vendor == "mysql" else [])
 
 
 @pytest.mark.parametrize(
