@@ -117,10 +117,13 @@ def test_models_are_checked_without_a_database(monkeypatch):
     def connects(_wrapper):
         raise AssertionError
 
-    never_connected = connections["default"].copy()
-    monkeypatch.setattr(type(never_connected), "connect", connects)
-    monkeypatch.setattr(connections._connections, "default", never_connected)
-    assert ids(Loose) + ids(Refers) == (["shardkit.E033"] if connection.vendor == "mysql" else [])
+    known, connections["default"] = connections["default"], connection.copy()
+    monkeypatch.setattr(type(connections["default"]), "connect", connects)
+    try:
+        found = ids(Loose) + ids(Refers)
+    finally:
+        connections["default"] = known
+    assert found == (["shardkit.E033"] if connection.vendor == "mysql" else [])
 
 
 @pytest.mark.parametrize(
