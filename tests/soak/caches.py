@@ -90,8 +90,8 @@ class Forgetting:
             self._thread.join()
 
     def _run(self) -> None:
-        # Longer than a token lives, else the primaries would answer all the time.
-        while not self._stopped.wait(self.dice.uniform(8, 40)):
+        # Mostly longer than a token lives, else the primaries would answer all the time.
+        while not self._stopped.wait(self.dice.uniform(6, 40)):
             began = time.monotonic()
             try:
                 self.cache.stop()

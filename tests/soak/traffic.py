@@ -215,6 +215,7 @@ class User:
         self.population.cookie_bytes = max(self.population.cookie_bytes, answer.sent)
         if answer.status == 200:
             return answer
+        self.population.stores[self.store]["server errors"] += answer.status == 500  # not what views tell, 503
         self.population.errors[_without_numbers(f"{method} {answer.body['error']}")[:120]] += 1
         await asyncio.sleep(0.05)
         return None
