@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+#: How every reason of the session begins to read the primary.
+STICKY: Final = "sticky"
 #: How often, in seconds, a read that waits looks again.
 LOOKS_AGAIN: Final = 0.005
 
@@ -97,12 +99,14 @@ class Reading:
         return replace(choice, alias=primary, role=Role.PRIMARY) if choice.moved else choice
 
     def done(self) -> None:
-        """Note in the session what was read."""
+        """Note in the session what was read; what it has seen on a primary is waited for from now on."""
         session = current()
         for primary, choice in self.choices.items():
             if choice.role is Role.REPLICA:
                 pool().succeeded(choice)
                 session.note_read(primary, choice)
+            elif choice.why.startswith(STICKY):
+                pool().kick(primary)
 
     def lost(self, error: BaseException) -> bool:
         """Say whether *error* came from a replica that failed, so that the statement can be tried elsewhere."""
@@ -155,15 +159,13 @@ class Reading:
         session = current()
         need = session.need(primary, self.wish.max_lag)
         if not isinstance(need, Need):
-            pool().kick(primary)
             return Choice(primary, Role.PRIMARY, need), True
         choice = pool().choose(primary, need, frozenset(self._excluded))
         if choice.moved:
             session.leave(primary)
-            pool().kick(primary)
             left = LEFT.format(need.previous[0] if need.previous else "its replica")
             return Choice(primary, Role.PRIMARY, f"{left}, {choice.why}"), True
-        return choice, choice.role is Role.PRIMARY and choice.why.startswith("sticky")
+        return choice, choice.role is Role.PRIMARY and choice.why.startswith(STICKY)
 
 
 _lock: Final = Lock()

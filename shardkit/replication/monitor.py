@@ -31,8 +31,6 @@ logger: Final = logging.getLogger("shardkit.replication")
 
 #: Seconds after which nobody reads a primary any more, as far as the monitor is concerned.
 IDLE: Final = 60.0
-#: Seconds between two looks that somebody asked for.
-BETWEEN_KICKS: Final = 0.02
 #: Seconds to wait for threads to end, once before and once after they are cut off from servers that do not answer.
 ENDS_WITHIN: Final = 0.12
 #: Seconds that a fork waits for threads that ask a server just now; one that hangs holds no lock that matters.
@@ -48,7 +46,7 @@ class _Group:
     def __init__(self, primary: Alias, replicas: tuple[Alias, ...]) -> None:
         self.primary, self.replicas = primary, replicas
         self.stopped = Event()
-        self.asked, self.kicked = time.monotonic(), 0.0
+        self.asked = time.monotonic()
         self.is_lost = False
         self._guard = Lock()
         self.followers = [_Follower(alias, self) for alias in replicas]
@@ -206,12 +204,10 @@ def watch(primary: Alias) -> None:
 
 
 def kick(primary: Alias) -> None:
-    """Look at *primary* and its replicas now, if nobody has a moment ago."""
-    group, now = _groups.get(primary), time.monotonic()
-    if group is not None and now - group.kicked > BETWEEN_KICKS:
-        group.kicked = now
-        for watcher in group.watchers:
-            watcher.wake()
+    """Look at *primary*, and then at its replicas, now or a moment after the last look began."""
+    group = _groups.get(primary)
+    if group is not None:
+        group.watchers[0].wake()
 
 
 def doubt(primary: Alias) -> None:

@@ -31,6 +31,8 @@ LIFETIME: Final = 60.0
 DOUBTED_LIFETIME: Final = 0.2
 #: The longest pause, in seconds, between attempts to reach a primary that does not answer.
 LONGEST_PAUSE: Final = 2.0
+#: The shortest time, in seconds, from the beginning of one look to that of the next.
+BETWEEN_LOOKS: Final = 0.02
 #: Seconds until a name that leads to the wrong kind of server is followed again.
 LEADS_ELSEWHERE: Final = 1.0
 #: Seconds that `sever` waits for a connection that is being closed.
@@ -81,7 +83,7 @@ class Watcher(Thread):
             self.close()
 
     def wake(self) -> None:
-        """End the rest of the thread; a pause goes on."""
+        """Let the thread look again, now or a moment after it last began to; a pause goes on."""
         self._wake.set()
 
     def doubt(self) -> None:
@@ -121,13 +123,15 @@ class Watcher(Thread):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(driver))
 
     def _step(self) -> None:
+        began = time.monotonic()
         with self.busy:
             seconds = self._looked()
         if seconds is not None:
             self._stopped.wait(seconds)
         else:
             self._wake.wait(self.rest())
-            self._wake.clear()
+            self._stopped.wait(max(0.0, began + BETWEEN_LOOKS - time.monotonic()))
+            self._wake.clear()  # what woke it came before the next look begins
 
     def _looked(self) -> float | None:
         """Look, and return how many seconds to wait with the next look if something is wrong; else None."""

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from shardkit.replication import health, monitor, readings
+from shardkit.consistency.reading import Reading as Statement
+from shardkit.consistency.session import Session, session_scope
+from shardkit.replication import health, monitor, readings, watching
 from shardkit.replication.readings import Reading
 from shardkit.replication.selection import Choice, Need, choose
 from shardkit.replication.watching import Watcher, unshared
@@ -124,6 +126,33 @@ def test_who_waits_for_a_position_gets_it_at_once(family: Family) -> None:
     wait_for(lambda: choice(includes=position).role is Role.REPLICA, 5)
 
 
+@pytest.mark.parametrize("pause", [0.01, 0.05, 0.1, 0.3])
+@pytest.mark.usefixtures("_long_interval")
+def test_who_wrote_and_reads_on_comes_back_to_replicas_at_any_pace(family: Family, pause: float) -> None:
+    reading()
+    reading(1)
+    with session_scope(Session()) as session:
+        family.write()
+        session.note_write(PRIMARY)
+        for _ in range(40):
+            time.sleep(pause)
+            if Role.REPLICA is read(session):
+                break
+        assert Role.REPLICA is read(session)
+
+
+def read(session: Session) -> Role:
+    """Read as a queryset does."""
+    statement = Statement()
+    with statement.connection(PRIMARY).cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM thing")
+        if Role.PRIMARY is statement.choices[PRIMARY].role:
+            session.note_seen(PRIMARY)
+    statement.done()
+    statement.end()
+    return statement.choices[PRIMARY].role
+
+
 @pytest.mark.usefixtures("_long_interval")
 def test_however_many_wait_the_servers_are_asked_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     reading()
@@ -140,7 +169,7 @@ def test_however_many_wait_the_servers_are_asked_now_and_then(monkeypatch: pytes
         monitor.kick(PRIMARY)
         time.sleep(0.001)
 
-    assert 2 <= len(asked) <= 0.5 / monitor.BETWEEN_KICKS + 2
+    assert 2 <= len(asked) <= 0.5 / watching.BETWEEN_LOOKS + 2
 
 
 def test_nobody_is_kicked_who_does_not_look() -> None:
