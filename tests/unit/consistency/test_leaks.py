@@ -136,9 +136,10 @@ def test_a_thread_of_the_orm_as_of_django_tenants_router_that_does_not_know_the_
     assert (False, False) == (has_written(), is_pinned())
 
 
-def test_a_fork_that_takes_a_lock_along_which_nobody_in_the_child_will_release() -> None:
+def test_a_fork_that_takes_a_lock_along_which_nobody_in_the_child_will_release(monkeypatch: pytest.MonkeyPatch) -> None:
     """The session of the process is what a child uses that has no scope; a thread of its parent may have been in it."""
     process = session._process
+    monkeypatch.setattr(process, "_states", {})  # whatever tests before this one have written
 
     def child() -> None:
         process.note_write(PRIMARY)
