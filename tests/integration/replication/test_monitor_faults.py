@@ -210,7 +210,7 @@ def test_after_a_failover_samples_of_the_old_primary_are_forgotten(servers: Serv
 
     wait_for(lambda: (new := readings.newest(PRIMARY)) and not new.position.includes(old.position), 40)
     wait_for(lambda: answering() == {REPLICAS[1]}, 60)
-    assert 2 == servers.count(1)
+    wait_for(lambda: servers.count(1) == 2)  # one that is fresh enough may still be behind
     assert "sticky until" in choice(includes=old.position, previous=(REPLICAS[1], reading(1).life)).why
 
 
