@@ -6,6 +6,7 @@ monitor has found, and what the caller wishes; only a connection that was just o
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -74,17 +75,14 @@ class Reading:
         cap = conf.get_settings().primary_read_cap
         if cap is None:
             return
-        with _lock:
-            if _taken_over[primary] >= cap:
-                raise PrimaryReadsExceeded(primary, choice.why, cap)
-            _taken_over[primary] += 1
+        if not _taken_over.take(primary, cap):
+            raise PrimaryReadsExceeded(primary, choice.why, cap)
         self._taken_over.append(primary)
 
     def end(self) -> None:
         """Let another read have the place that this one took on a primary."""
-        with _lock:
-            while self._taken_over:
-                _taken_over[self._taken_over.pop()] -= 1
+        while self._taken_over:
+            _taken_over.give_back(self._taken_over.pop())
 
     def looked_up(self, primary: Alias) -> Choice:
         """Return what would be chosen now; nothing is opened or noted."""
@@ -168,9 +166,34 @@ class Reading:
         return choice, choice.role is Role.PRIMARY and choice.why.startswith(STICKY)
 
 
-_lock: Final = Lock()
-#: How many reads of this process are on each primary because all its replicas are lost.
-_taken_over: Final[Counter[Alias]] = Counter()
+class _TakenOver:
+    """How many reads of this process are on each primary because all its replicas are lost."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: Counter[Alias] = Counter()
+
+    def take(self, primary: Alias, cap: int) -> bool:
+        """Take a place on *primary*, unless all of them are taken."""
+        with self._lock:
+            if self._counts[primary] >= cap:
+                return False
+            self._counts[primary] += 1
+            return True
+
+    def give_back(self, primary: Alias) -> None:
+        """Let another read have the place."""
+        with self._lock:
+            self._counts[primary] -= 1
+
+    def begin_anew(self) -> None:
+        """Forget the reads of the parent in a child, where nobody else releases what it had locked."""
+        self._lock = Lock()
+        self._counts.clear()
+
+
+_taken_over: Final = _TakenOver()
+os.register_at_fork(after_in_child=_taken_over.begin_anew)
 
 
 def _on_primary(primary: Alias, why: str) -> tuple[Choice, BaseDatabaseWrapper]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+from abc import ABC, abstractmethod
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,7 @@ LEADS_ELSEWHERE: Final = 1.0
 CLOSES_WITHIN: Final = 0.05
 
 
-class Watcher(Thread):
+class Watcher(Thread, ABC):
     """A thread that looks at the database *alias* until *stopped* is set."""
 
     def __init__(self, alias: Alias, stopped: Event) -> None:
@@ -58,13 +59,13 @@ class Watcher(Thread):
         self.opened = 0.0
         self._is_doubted = False
 
+    @abstractmethod
     def look(self, connection: BaseDatabaseWrapper) -> bool:
         """Ask the database what has to be known of it; say whether it is what it should be, primary or replica."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failed(self, error: Exception) -> None:
         """Note that it could not be asked."""
-        raise NotImplementedError
 
     def rest(self) -> float:
         """Return how many seconds to wait, unless somebody wakes the thread, after a look that has succeeded."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from testapp.servers.process import Home, ServerMissing, find_program, free_port, server_home, speaks
+from tests.soak.breaking import Breaking
 
 #: For each store that is a cache: the program, the account, its words before the port, and a greeting it answers.
 PROGRAMS: Final[Mapping[str, tuple[str, str, tuple[str, ...], bytes]]] = {
@@ -65,38 +63,19 @@ def running_caches(stores: Iterable[str]) -> Iterator[dict[str, CacheServer]]:
 
 
 @dataclass
-class Forgetting:
+class Forgetting(Breaking):
     """A thread that now and then restarts a cache."""
 
     cache: CacheServer
-    dice: random.Random
-    events: list[tuple[float, float, str]] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
     @property
     def name(self) -> str:
         return self.cache.name
 
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=f"faults of {self.name}")
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let it run, and end."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-
     def _run(self) -> None:
         # Mostly longer than a token lives, else the primaries would answer all the time.
-        while not self._stopped.wait(self.dice.uniform(6, 40)):
-            began = time.monotonic()
-            try:
+        while not self.wait(self.dice.uniform(6, 40)):
+            with self._told("the_cache_is_restarted"):
                 self.cache.stop()
-                self._stopped.wait(self.dice.uniform(0, 2))
+                self.wait(self.dice.uniform(0, 2))
                 self.cache.start()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the run has to tell it
-                self.trouble.append(f"{self.name}: {type(error).__name__}: {error}"[:500])
-            self.events.append((round(began % 1000, 3), round(time.monotonic() % 1000, 3), "the_cache_is_restarted"))

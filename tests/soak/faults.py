@@ -5,13 +5,12 @@ Each group of machines has a thread that breaks one thing after another, and men
 
 from __future__ import annotations
 
-import random
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.soak.breaking import Breaking
 from tests.soak.clusters import Group
 from tests.soak.machines import Machine
 from tests.soak.traffic import Gate
@@ -22,32 +21,17 @@ BEYOND_LIFE: Final = 2 * MAX_LAG + 5 + 2
 
 
 @dataclass
-class Faults:
+class Faults(Breaking):
     """What happens to one group of machines."""
 
     group: Group
-    dice: random.Random
     gate: Gate
     #: When the primary is lost for good, in seconds after the start; None if it is not.
     fails_over_after: float | None = None
-    events: list[tuple[float, float, str]] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
-    _stopped: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
     @property
     def name(self) -> str:
         return self.group.name
-
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=f"faults of {self.group.name}")
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Mend what is broken, and end."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -63,16 +47,9 @@ class Faults:
                 self._cause(fail_over if due else kind)
 
     def _cause(self, kind: Kind) -> None:
-        began = time.monotonic()
-        try:
+        with self._told(kind.__name__):
             kind(self)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has to tell it
-            self.trouble.append(f"{kind.__name__}: {type(error).__name__}: {error}"[:500])
-        self.events.append((round(began % 1000, 3), round(time.monotonic() % 1000, 3), kind.__name__))
         self.wait(self.dice.uniform(0.2, 1.5))
-
-    def wait(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
 
     @property
     def followers(self) -> list[Machine]:

@@ -122,7 +122,7 @@ def _faults(plan: Plan, cluster: Cluster, caches: dict[str, CacheServer], gate: 
         cluster.be_late(plan.lag)
         return []
     dice = [random.Random(f"{plan.seed} {group.name}") for group in cluster.groups]  # noqa: S311 - has to be repeated
-    made = [Faults(group, each, gate) for group, each in zip(cluster.groups, dice, strict=True)]
+    made = [Faults(each, group, gate) for group, each in zip(cluster.groups, dice, strict=True)]
     made[-1].fails_over_after = plan.seconds * 0.5
     return [*made, *_forgetting(plan, caches)]
 
@@ -130,7 +130,7 @@ def _faults(plan: Plan, cluster: Cluster, caches: dict[str, CacheServer], gate: 
 def _forgetting(plan: Plan, caches: dict[str, CacheServer]) -> list[Forgetting]:
     """Let memcached forget; Redis has users whose devices need it to remember."""
     dice = random.Random(f"{plan.seed} cache")  # noqa: S311 - has to be repeated
-    return [Forgetting(cache, dice) for name, cache in caches.items() if name not in STORES_OF_DEVICES]
+    return [Forgetting(dice, cache) for name, cache in caches.items() if name not in STORES_OF_DEVICES]
 
 
 def _complaints(directory: Path) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from shardkit.replication.selection import Choice, Need, choose
 from shardkit.replication.watching import Watcher, unshared
 from shardkit.topology.nodes import Role
 from tests.fix_replicas import PRIMARY, REPLICAS, Copies, Family
+from tests.forking import in_child
 from tests.waiting import wait_for
 
 INTERVAL = 0.05
@@ -343,7 +343,7 @@ class TestFork:
 
     def test_the_objects_of_a_parents_connections_stay(self) -> None:
         """A driver's object that goes says goodbye to the server."""
-        watcher = Watcher(PRIMARY, threading.Event())
+        watcher = Still(PRIMARY, threading.Event())
         watcher.leave_to_parent()  # nothing is open yet
         driver = watcher._reached().connection
         before = sys.getrefcount(driver)
@@ -378,27 +378,17 @@ class TestFork:
         in_child(child)
 
 
+class Still(Watcher):
+    """A watcher that is never started."""
+
+    def look(self, connection: Any) -> bool:
+        raise AssertionError(connection)
+
+    def failed(self, error: Exception) -> None:
+        raise AssertionError(error)
+
+
 def drivers() -> list[Any]:
     """Return the connections of the drivers, which are open."""
     held = (watcher._connection for watcher in monitor._groups[PRIMARY].watchers)
     return [connection and connection.connection for connection in held]
-
-
-def in_child(act: Callable[[], object]) -> None:
-    """Fork, *act* in the child, and fail here if that fails or hangs there."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001 - the child may not go on as a second pytest
-            os.write(2, f"In the child: {error!r}\n".encode())
-            os._exit(1)
-        os._exit(0)
-    deadline = time.monotonic() + 30
-    while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-            pytest.fail("The child hangs.")
-        time.sleep(0.01)
-    assert 0 == os.waitstatus_to_exitcode(found[1])

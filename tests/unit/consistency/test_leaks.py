@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Thread
@@ -20,6 +18,7 @@ from shardkit.consistency.session import Session, current, session_scope
 from shardkit.replication import readings
 from shardkit.replication.selection import Need
 from shardkit.topology.names import Alias
+from tests.forking import in_child
 
 PRIMARY = Alias("shard_0")
 
@@ -148,23 +147,3 @@ def test_a_fork_that_takes_a_lock_along_which_nobody_in_the_child_will_release(m
     with process._lock:
         in_child(child)
     assert isinstance(process.need(PRIMARY), Need)  # what a child writes is nothing that its parent has seen
-
-
-def in_child(act: Callable[[], None]) -> None:
-    """Fork, *act* in the child, and fail here if that fails or hangs there."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            act()
-        except BaseException as error:  # noqa: BLE001 - the child may not go on as a second pytest
-            os.write(2, f"In the child: {error!r}\n".encode())
-            os._exit(1)
-        os._exit(0)
-    deadline = time.monotonic() + 10
-    while (found := os.waitpid(pid, os.WNOHANG)) == (0, 0):
-        if time.monotonic() > deadline:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-            pytest.fail("The child hangs.")
-        time.sleep(0.01)
-    assert 0 == os.waitstatus_to_exitcode(found[1])
