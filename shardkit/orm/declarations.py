@@ -40,6 +40,7 @@ from shardkit.routing.registry import (
     databases_of,
     placement_of,
     shard_key_names,
+    source_of,
 )
 from shardkit.topology.names import LOGICAL
 from shardkit.topology.placements import ByHash
@@ -143,9 +144,7 @@ def _compares_bytes(field: Any) -> bool:
     """Say whether the database takes two texts for equal only when every byte is."""
     connection = connections[LOGICAL]
     # Not field.db_parameters(): on MariaDB that connects, and workers must start while no database answers.
-    column = field
-    while column.remote_field is not None:
-        column = column.target_field
+    column = source_of(field)
     collation = getattr(column, "db_collation", None)
     if not collation:
         return connection.vendor != "mysql" or bool(getattr(column, "text_is_binary", False))

@@ -252,11 +252,11 @@ def _function(fields: tuple[Any, ...], model: type[models.Model], sharding: Any)
             return carried
         if field.remote_field is not None and placement_of(field.related_model).kind is Kind.SHARDED:
             return _function_of_target(field, model)
-    text_is_binary = all(getattr(_source(field), "text_is_binary", False) for field in fields)
+    text_is_binary = all(getattr(source_of(field), "text_is_binary", False) for field in fields)
     return ByKey(sharding or ByHash(), tuple(kind_of(field) for field in fields), text_is_binary)
 
 
-def _source(field: Any) -> Any:
+def source_of(field: Any) -> Any:
     """Follow a foreign key to the field whose values it holds."""
     while field.remote_field is not None:
         field = field.target_field
