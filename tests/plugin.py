@@ -39,6 +39,18 @@ def pytest_load_initial_conftests() -> Generator[None]:
     return (yield)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_vendor: no vendor can change what it finds, so it runs with SQLite alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the run on SQLite has looked at."""
+    if os.environ.get("TESTAPP_VENDOR", "sqlite") != "sqlite":
+        left_out = [item for item in items if item.get_closest_marker("any_vendor")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 def pytest_report_header() -> str:
     vendor = os.environ.get("TESTAPP_VENDOR", "sqlite")
     return f"vendor: {vendor} {os.environ.get('DATABASE_SERVER_URL', '')}".rstrip()

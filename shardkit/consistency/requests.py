@@ -8,6 +8,7 @@ outlives that. A store that does not need them saves what is new before each par
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from django.utils.cache import patch_vary_headers
 
 from shardkit.consistency.session import session_scope
 from shardkit.consistency.stores.protocol import Store, begun, lifetime, now, opened
-from shardkit.consistency.vectors import UNKNOWN, Vector
+from shardkit.consistency.vectors import SHORT, UNKNOWN, Vector
 
 logger = logging.getLogger("shardkit.consistency")
 
@@ -33,15 +34,16 @@ class Carried:
         vector = self._loaded.vector
         self._open_until = vector.open_until if vector.open_until > now() else 0
         self.session = begun(vector, suspicious=self._loaded.suspicious)
-        self._saved_changes, self._is_late = 0, False
+        self._saved_changes, self._is_late, self._told = 0, False, time.monotonic()
         self._must_save = self._loaded.suspicious or any(entry.required is UNKNOWN for entry in vector.entries.values())
 
     def save(self, response: HttpResponseBase | None) -> None:
         """Let the next request bring what this one wrote and saw; *response* is None when there is none any more."""
         loaded, is_stream = self._loaded, _is_stream(response)
         if not self._is_unchanged(response) and (response is not None or self._store.works_without_response):
-            self._saved_changes = self.session.changes
-            self._loaded = self._store.save(self._request, response, loaded, self._vector(is_stream=is_stream))
+            vector, again = self._vector(is_stream=is_stream), self._is_overdue()
+            self._saved_changes, self._told, self.session.has_read = self.session.changes, time.monotonic(), False
+            self._loaded = self._store.save(self._request, response, loaded, vector, again=again)
         if response is not None and (loaded.vector or loaded.suspicious or self._loaded is not loaded):
             patch_vary_headers(response, [self._store.vary])
 
@@ -62,7 +64,11 @@ class Carried:
 
     def _is_unchanged(self, response: HttpResponseBase | None) -> bool:
         """Say whether the client has all that is to be known: what has passed goes by itself when its time is over."""
-        return not (self.session.changes or self._must_save or _is_stream(response))
+        return not (self.session.changes or self._must_save or _is_stream(response) or self._is_overdue())
+
+    def _is_overdue(self) -> bool:
+        """Say whether a replica was read for so long that another request may have told the client it was left."""
+        return self.session.has_read and time.monotonic() > self._told + SHORT
 
     def _has_unknown(self) -> bool:
         """Say whether a primary will be asked how far it is."""
@@ -70,7 +76,7 @@ class Carried:
 
     def _vector(self, *, is_stream: bool) -> Vector:
         self.session.settle_all()
-        vector = replace(self.session.vector(), open_until=self._open_until)
+        vector = replace(self.session.vector().parted(self._loaded.vector, now()), open_until=self._open_until)
         if not is_stream or self._store.works_without_response:
             return vector
         vector = opened(vector)
@@ -103,7 +109,7 @@ class Carried:
 
     def _has_news(self) -> bool:
         """Say whether the last part wrote or saw something, which can still be saved."""
-        if self.session.changes == self._saved_changes:
+        if self.session.changes == self._saved_changes and not self._is_overdue():
             return False
         if self._store.works_without_response:
             return True

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from shardkit import conf
 from shardkit.consistency.pool import pool
-from shardkit.consistency.vectors import UNKNOWN, Entry, Unknown, Vector
+from shardkit.consistency.vectors import LEFT_FOR, UNKNOWN, Entry, Unknown, Vector
 from shardkit.replication.selection import Need
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 #: Why a session reads the primary while its position is unknown.
 JUST_WROTE: Final = "sticky: it wrote just now"
 JUST_READ: Final = "sticky: it read the primary just now"
-#: Why a session reads the primary when its replica cannot go on.
+#: Why a session reads the primary when its replica cannot go on, and for a while after that.
 LEFT: Final = "sticky: it left {0}"
+HAS_LEFT: Final = LEFT.format("its replica a moment ago")
 #: Beyond twice the greatest lag that is admitted, what was demanded has passed; and clocks may differ by this.
 CLOCKS_DIFFER: Final = 5
 #: How often, in seconds, a session looks whether what it demands has to live longer.
@@ -65,6 +66,8 @@ class Session:
     _lock: Lock = field(default_factory=Lock)
     #: Grows with every change, so that whoever carries the session sees whether it has to.
     changes: int = 0
+    #: A replica was read; whoever carries the session may take that back when he has said so.
+    has_read: bool = False
 
     @classmethod
     def from_vector(cls, vector: Vector, *, suspicious: bool = False) -> Session:
@@ -74,7 +77,7 @@ class Session:
         settings = conf.get_settings()
         for alias in settings.replicas if is_open else ():
             session._states[alias] = _State(Entry(UNKNOWN, since=int(session.today())), session.now())
-        for alias, entry in vector.since(session._earliest()).entries.items():
+        for alias, entry in vector.begun(int(session.today())).since(session._earliest()).entries.items():
             if alias in settings.replicas and alias not in session._states:
                 session._states[alias] = _State(entry, session.now())
         return session
@@ -86,7 +89,7 @@ class Session:
             entry = self._known(alias, state).entry
             if entry.required is not None and self._has_passed(alias, entry):
                 entry = replace(entry, required=None)
-            if entry.required is not None or entry.replica:
+            if entry:
                 entries[alias] = entry
         return Vector(entries).since(self._earliest())
 
@@ -111,13 +114,14 @@ class Session:
 
     def note_read(self, alias: Alias, choice: Choice) -> None:
         """Note that the caller has read the replica that was chosen."""
-        known = self._states.get(alias)
+        known, self.has_read = self._states.get(alias), True
         entry = known.entry if known else Entry()
-        if entry.replica == choice.alias and entry.life == choice.life:
+        is_same = entry.replica == choice.alias and entry.life == choice.life
+        if is_same and not entry.left:
             if known is not None and self.now() > known.compared + COMPARED_EVERY:
                 self._live_on(alias)
             return
-        if entry.replica:  # of two that were read at the same time, the primary has what both have
+        if not is_same and entry.has_read:  # of two that were read at the same time, the primary has what both have
             self.leave(alias)
             return
         with self._lock:
@@ -145,8 +149,10 @@ class Session:
         """Demand what the primary has by now, since the replica that the caller reads cannot go on."""
         with self._lock:
             known = self._states.get(alias)
-            left = LEFT.format(known.entry.replica if known else "its replica")
-            self._states[alias] = _State(Entry(UNKNOWN, since=int(self.today())), self.now(), left)
+            entry, left = Entry(), LEFT.format(known.entry.replica if known else "its replica")
+            if known is not None and known.entry.left:
+                entry = known.entry  # other requests may still read it
+            self._states[alias] = _State(replace(entry, required=UNKNOWN, since=int(self.today())), self.now(), left)
             self.changes += 1
 
     def need(self, alias: Alias, max_lag: float | None = None) -> Need | str:
@@ -156,12 +162,24 @@ class Session:
         known = self._states.get(alias)
         if known is None:
             return Need(max_lag=max_lag)
+        if known.entry.left and self.today() >= known.entry.left + LEFT_FOR:
+            known = self._move_on(alias)
         known = self._known(alias, known)
         entry = known.entry
+        if entry.left and not entry.replica:
+            return HAS_LEFT
         if isinstance(entry.required, Unknown):
             return known.why
         previous = (entry.replica, entry.life) if entry.replica else None
         return Need(includes=entry.required, max_lag=max_lag, previous=previous)  # type: ignore[arg-type]
+
+    def _move_on(self, alias: Alias) -> _State:
+        """Demand what the primary has by now of any replica: by now nobody reads the one that was left."""
+        state = _State(Entry(UNKNOWN, since=int(self.today())), self.now(), HAS_LEFT)
+        with self._lock:
+            self._states[alias] = state
+            self.changes += 1
+        return state
 
     def settle_all(self) -> None:
         """Ask the primaries for the positions that are unknown: one short statement for each."""

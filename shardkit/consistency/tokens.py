@@ -93,7 +93,8 @@ def _pack(vector: Vector) -> bytes:
     aliases = sorted(vector.entries)
     entries = [vector.entries[alias] for alias in aliases]
     earliest = min((entry.since for entry in entries), default=0)
-    numbers = (len(entries), vector.open_until, earliest, *(entry.since - earliest for entry in entries))
+    moments = (*(entry.since - earliest for entry in entries), *(entry.left for entry in entries))
+    numbers = (len(entries), vector.open_until, earliest, *moments)
     texts = (*aliases, *(entry.replica for entry in entries), *(entry.life for entry in entries))
     parts = (*(text.encode() for text in texts), *map(_required, entries))
     return b"".join((*map(varints.write, numbers), *(varints.write(len(part)) + part for part in parts)))
@@ -102,10 +103,11 @@ def _pack(vector: Vector) -> bytes:
 def _unpack(packed: bytes) -> Vector:
     reader = _Reader(packed)
     count, open_until, earliest = reader.numbers(3)
-    since = reader.numbers(count)
+    since, left = reader.numbers(count), reader.numbers(count)
     aliases, replicas, lives = ([part.decode() for part in reader.parts(count)] for _column in range(3))
-    columns = zip(map(_position, reader.parts(count)), replicas, lives, since, strict=True)
-    entries = [Entry(required, replica, life, earliest + later) for required, replica, life, later in columns]
+    moments = [earliest + later for later in since]
+    columns = zip(map(_position, reader.parts(count)), replicas, lives, moments, left, strict=True)
+    entries = [Entry(*column) for column in columns]
     return Vector(MappingProxyType(dict(zip(map(Alias, aliases), entries, strict=True))), open_until)
 
 

@@ -8,6 +8,7 @@ order. A state violates when a request has read less than some response that the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, reduce
 from typing import Final, NamedTuple
 
@@ -63,6 +64,10 @@ class Rule(NamedTuple):
     proves_crashed: bool = True
     #: What was demanded of a primary of the past is replaced by what a server has that was looked for since then.
     follows_anew: bool = True
+    #: Who has left a replica reads no other one for a while, in ticks of the clock.
+    stays_away: int = 1
+    #: Requests that take so many ticks say again what they read.
+    repeats: int = 1
 
 
 class Replica(NamedTuple):
@@ -82,14 +87,21 @@ class Request(NamedTuple):
     writes: bool
     #: ``waiting``, ``sent``, ``answered`` and ``done``.
     stage: str = "waiting"
-    #: The tokens that it was sent with, and what the browser had seen by then.
+    #: The tokens that it was sent with, what they say together, what the browser had seen by then, and when it was.
     brought: frozenset[Entry] = frozenset()
+    before: Entry = NOTHING
     floor: int = 0
+    sent: int = 0
+    #: How often it still reads, and what its session demands.
+    reads: int = 1
+    entry: Entry = NOTHING
     #: The token of the response, if it has one, and whether those that were brought are gone with it.
     token: Entry | None = None
     replaces: bool = False
-    #: What it wrote or read.
+    #: What it wrote, or the most that it has read.
     value: int = 0
+    #: It has read less than it had to.
+    is_wrong: bool = False
 
 
 class Jar(NamedTuple):
@@ -109,6 +121,9 @@ class Jar(NamedTuple):
     failovers: int = 0
     #: Where the primary is that the monitor is connected to, if that is one of the past.
     former: Point | None = None
+    #: What the clock shows, and how often it may still tick.
+    clock: int = 1
+    ticks: int = 0
 
 
 def successors(jar: Jar) -> Iterator[Jar]:
@@ -125,6 +140,8 @@ def successors(jar: Jar) -> Iterator[Jar]:
             yield _with(jar._replace(crashes=jar.crashes - 1), at, back)
     if jar.others:
         yield jar._replace(primary=Point(jar.primary + 1), others=jar.others - 1)
+    if jar.ticks:
+        yield jar._replace(clock=jar.clock + 1, ticks=jar.ticks - 1)
     yield from _failovers(jar)
 
 
@@ -149,10 +166,7 @@ def _failovers(jar: Jar) -> Iterator[Jar]:
 
 def violates(jar: Jar) -> bool:
     """Say whether a request has read less than the browser had seen when it was sent."""
-    return any(
-        not request.writes and request.stage in {"answered", "done"} and request.value < request.floor
-        for request in jar.requests
-    )
+    return any(request.is_wrong for request in jar.requests)
 
 
 def _with(jar: Jar, at: int, replica: Replica) -> Jar:
@@ -162,22 +176,33 @@ def _with(jar: Jar, at: int, replica: Replica) -> Jar:
 def _moves(jar: Jar, request: Request) -> Iterator[tuple[Jar, Request]]:
     match request.stage:
         case "waiting":
-            yield jar, request._replace(stage="sent", brought=jar.tokens, floor=jar.seen)
+            entry = _joined(jar.tokens).begun(jar.clock)
+            yield (
+                jar,
+                request._replace(
+                    stage="sent", brought=jar.tokens, before=entry, entry=entry, floor=jar.seen, sent=jar.clock
+                ),
+            )
         case "sent" if request.writes:
             written = jar._replace(primary=Point(jar.primary + 1))
-            yield (
-                written,
-                _answer(written, request, _demanding(_joined(request.brought), written.primary), written.primary.count),
-            )
+            yield written, _answer(written, request._replace(entry=_demanding(request.entry, written.primary)))
+        case "sent" if request.reads:
+            for entry, value in _reads(jar, request.entry):
+                yield jar, _found(request._replace(entry=entry, reads=request.reads - 1), value)
         case "sent":
-            for entry, value in _reads(jar, _joined(request.brought)):
-                yield jar, _answer(jar, request, entry, value)
+            yield jar, _answer(jar, request)
         case "answered":
             tokens = jar.tokens if request.token is None or jar.rule.appends else frozenset()
             gone = request.brought if request.replaces else frozenset()
             new = frozenset({request.token or NOTHING} - {NOTHING})
             kept = jar._replace(tokens=frozenset(tokens - gone | new), seen=max(jar.seen, request.value))
-            yield kept, Request(request.writes, "done", floor=request.floor, value=request.value)
+            yield kept, Request(request.writes, "done", is_wrong=request.is_wrong, reads=0)
+
+
+def _found(request: Request, value: int) -> Request:
+    return request._replace(
+        value=max(request.value, value), is_wrong=request.is_wrong or value < max(request.floor, request.value)
+    )
 
 
 @cache
@@ -190,7 +215,7 @@ def _has(replica: Replica, entry: Entry) -> bool:
 
 
 def _demanding(entry: Entry, position: Point) -> Entry:
-    return Entry(position, entry.replica, entry.life)
+    return replace(entry, required=position)
 
 
 def _reads(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
@@ -205,28 +230,50 @@ def _reads(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
 
 def _chosen(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
     """Yield the same for a demand that stays."""
-    kept = [
-        at for at, replica in enumerate(jar.replicas) if (f"{at}", f"{replica.life}") == (entry.replica, entry.life)
-    ]
-    if kept:
-        replica = jar.replicas[kept[0]]
-        if replica.usable(jar.rule) and _has(replica, entry):
-            yield entry, replica.position.count
-        yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary.count
-    if entry.replica:
-        entry = Entry(jar.primary if jar.rule.minds_leaving else entry.required)
-    yield _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry, jar.primary.count
+    if entry.left and jar.clock >= entry.left + jar.rule.stays_away:
+        entry = Entry(jar.primary)
+    for at in _kept(jar, entry):
+        yield replace(entry, left=0), jar.replicas[at].position.count
+    read = entry if entry.left or not entry.replica else _left(jar, entry)
+    if _kept(jar, entry) and not entry.left:
+        yield _having_read_the_primary(jar, entry), jar.primary.count
+    yield _having_read_the_primary(jar, read), jar.primary.count
     for at, replica in enumerate(jar.replicas):
-        if replica.usable(jar.rule) and _has(replica, entry):
-            yield Entry(entry.required, f"{at}", f"{replica.life}"), replica.position.count
+        if not entry.left and replica.usable(jar.rule) and _has(replica, read):
+            yield Entry(read.required, f"{at}", f"{replica.life}"), replica.position.count
 
 
-def _answer(jar: Jar, request: Request, entry: Entry, value: int) -> Request:
+def _kept(jar: Jar, entry: Entry) -> list[int]:
+    """Return the replica that is read already, if it can be read."""
+    return [
+        at
+        for at, replica in enumerate(jar.replicas)
+        if (f"{at}", f"{replica.life}") == (entry.replica, entry.life)
+        if replica.usable(jar.rule) and _has(replica, entry)
+    ]
+
+
+def _left(jar: Jar, entry: Entry) -> Entry:
+    return Entry(jar.primary if jar.rule.minds_leaving else entry.required)
+
+
+def _having_read_the_primary(jar: Jar, entry: Entry) -> Entry:
+    return _demanding(entry, jar.primary) if jar.rule.minds_primary_reads else entry
+
+
+def _answer(jar: Jar, request: Request) -> Request:
     """Write the response: a token where something is new, in place of those that the request brought."""
-    if all(each.usable(jar.rule) and _has(each, entry) for each in jar.replicas):
-        entry = Entry(None, entry.replica, entry.life)
-    news = _is_news(_joined(request.brought), entry)
-    return request._replace(stage="answered", token=entry if news else None, replaces=news, value=value)
+    entry, rule = request.entry, jar.rule
+    if entry.required is UNKNOWN:
+        entry = _demanding(entry, jar.primary)
+    if all(each.usable(rule) and _has(each, entry) for each in jar.replicas):
+        entry = replace(entry, required=None)
+    if rule.stays_away:
+        entry = entry.parted(request.before, jar.clock, rule.stays_away)
+    is_slow = bool(entry.replica) and jar.clock >= request.sent + rule.repeats
+    is_told = _is_news(_joined(request.brought), entry) or is_slow
+    value = jar.primary.count if request.writes else request.value
+    return request._replace(stage="answered", token=entry if is_told else None, replaces=is_told, value=value)
 
 
 @cache

@@ -252,6 +252,7 @@ class TestItsOwnFiles:
         assert f"Another demo is running in {tmp_path}" in ended.stderr
 
 
+@pytest.mark.any_vendor
 class TestBadInput:
     def test_a_difference_from_the_files_ends_with_1(self, tmp_path: Path, source: Path):
         folder = shutil.copytree(source, tmp_path / "source")

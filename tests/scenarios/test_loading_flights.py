@@ -227,6 +227,7 @@ class TestBadInput:
             call_command(command, source=tmp_path)
 
 
+@pytest.mark.any_vendor
 class TestTheInstalledFiles:
     """The numbers that the rest of the project relies on."""
 

@@ -99,17 +99,25 @@ class CacheStore:
             suspicious=brought.suspicious or not is_sure,
         )
 
-    def save(self, request: HttpRequest, response: HttpResponseBase | None, loaded: Loaded, vector: Vector) -> Loaded:
+    def save(
+        self,
+        request: HttpRequest,
+        response: HttpResponseBase | None,
+        loaded: Loaded,
+        vector: Vector,
+        *,
+        again: bool = False,
+    ) -> Loaded:
         """Keep *vector* in the cache, else in a cookie."""
         receipt: Receipt = loaded.receipt
         try:
-            saved = self._save(request, receipt, vector)
+            saved = self._save(request, receipt, vector, again=again)
         except _failures() as error:
             logger.warning("The cache or the session fails, so positions go to a cookie: %r", error)
             saved = None
         # What the cookies brought is joined into what the cache has now.
         left = vector if saved is None else NOTHING
-        cookies = self._cookies.save(request, response, receipt.cookies, left)
+        cookies = self._cookies.save(request, response, receipt.cookies, left, again=again and bool(left))
         if response is None and is_news(cookies.vector, left):
             logger.warning("The positions of a session are lost: the cache takes none, and there is no response.")
         return Loaded(vector, replace(saved or receipt, cookies=cookies))
@@ -150,14 +158,14 @@ class CacheStore:
         is_whole = len(found) == len(names) and not rejected and pointers <= {"", *map(str, numbers)}
         return replace(receipt, held=vector, numbers=tuple(names[name] for name in living)), is_whole
 
-    def _save(self, request: HttpRequest, receipt: Receipt, vector: Vector) -> Receipt | None:
+    def _save(self, request: HttpRequest, receipt: Receipt, vector: Vector, *, again: bool) -> Receipt | None:
         """Return what the cache holds now, None when it does not hold *vector*."""
         whose = self._identity.after(request, self._cache, receipt.whose)
         is_same = whose.key == receipt.whose.key
         if whose.key is not None and whose.is_session and not is_same:
             # Nothing was ever stored of a session whose key this request has made, so nothing can be missing.
             self._marked(whose.key, since=0)
-        if not is_news(receipt.held if is_same else NOTHING, vector):
+        if not again and not is_news(receipt.held if is_same else NOTHING, vector):
             return receipt
         if whose.key is None:
             return None

@@ -61,10 +61,18 @@ class CookieStore:
             )
         return Loaded(opened(vector) if rejected else vector, Receipt(names, bool(rejected)), bool(rejected))
 
-    def save(self, request: HttpRequest, response: HttpResponseBase | None, loaded: Loaded, vector: Vector) -> Loaded:
+    def save(
+        self,
+        request: HttpRequest,
+        response: HttpResponseBase | None,
+        loaded: Loaded,
+        vector: Vector,
+        *,
+        again: bool = False,
+    ) -> Loaded:
         """Set the cookie of *vector* and take away those that were read, unless they say the same."""
         names, has_rejected = loaded.receipt
-        if response is None or not (has_rejected or is_news(loaded.vector, vector)):
+        if response is None or not (has_rejected or again or is_news(loaded.vector, vector)):
             return loaded
         token = tokens.dumps(vector)
         new = f"{self._prefix}{tokens.name_of(token)[:NAME_LENGTH]}" if token else ""

@@ -41,11 +41,19 @@ class HeaderStore:
             )
         return Loaded(opened(vector) if rejected else vector, bool(rejected), bool(rejected))
 
-    def save(self, request: HttpRequest, response: HttpResponseBase | None, loaded: Loaded, vector: Vector) -> Loaded:
+    def save(
+        self,
+        request: HttpRequest,
+        response: HttpResponseBase | None,
+        loaded: Loaded,
+        vector: Vector,
+        *,
+        again: bool = False,
+    ) -> Loaded:
         """Let *response* carry *vector*, unless the client has it."""
         del request
         has_rejected = loaded.receipt
-        if response is None or not (has_rejected or is_news(loaded.vector, vector)):
+        if response is None or not (has_rejected or again or is_news(loaded.vector, vector)):
             return loaded
         response.headers[self.vary] = tokens.dumps(vector)
         return Loaded(vector, False)

@@ -53,8 +53,19 @@ class Store(Protocol):
         """Join what *request* brings. It never raises because of what a client sent."""
         ...
 
-    def save(self, request: HttpRequest, response: HttpResponseBase | None, loaded: Loaded, vector: Vector) -> Loaded:
-        """Let the next request bring *vector*, if that is news, and return what it would be loaded as."""
+    def save(
+        self,
+        request: HttpRequest,
+        response: HttpResponseBase | None,
+        loaded: Loaded,
+        vector: Vector,
+        *,
+        again: bool = False,
+    ) -> Loaded:
+        """Let the next request bring *vector*, if that is news, and return what it would be loaded as.
+
+        *again* means that it has to be stored in any case: what was loaded may have been taken away since.
+        """
         ...
 
 
@@ -103,7 +114,7 @@ def is_news(before: Vector, after: Vector) -> bool:
 def _demands_more(before: Entry, after: Entry, freshness: float) -> bool:
     if before.required is UNKNOWN and after.required is not UNKNOWN:
         return True  # it is better known now
-    if after.since - before.since > freshness:
+    if after.since - before.since > freshness or after.left != before.left:
         return True
     return before.joined(after) != replace(before, since=max(before.since, after.since))
 

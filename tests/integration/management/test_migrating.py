@@ -8,6 +8,8 @@ import pytest
 
 from tests.fix_embedded import Embedded
 
+pytestmark = pytest.mark.any_vendor
+
 ALIASES = ["default", "shard_0", "shard_1", "shard_2", "shard_3", "audit"]
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.fix_embedded import Embedded
 
+pytestmark = pytest.mark.any_vendor
+
 ROOT = Path(__file__).parents[3]
 ALIASES = ("shard_0", "shard_1", "shard_2", "shard_3", "default", "audit")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+pytestmark = pytest.mark.any_vendor
+
 BOOK = "INSERT INTO flights_auditlog (at, action, detail) VALUES ('2013-01-01', 'booked', '')"
 FLY = (
     "INSERT INTO flights_plane (tailnum, type, manufacturer, model, engines, seats, engine) "

@@ -17,6 +17,8 @@ from shardkit.errors import CopyRefused
 from shardkit.replication.sqlite_replicator import SqliteReplicator
 from shardkit.vendors.replication import sqlite as counter
 
+pytestmark = pytest.mark.any_vendor
+
 
 @pytest.fixture
 def primary(tmp_path: Path) -> Path:

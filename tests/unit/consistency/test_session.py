@@ -1,13 +1,17 @@
-"""What does a session demand when another primary has taken over?"""
+"""What does a session demand when another primary has taken over, and when it has left its replica?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from shardkit.consistency.session import HAS_LEFT as HAS_LEFT_BEFORE
 from shardkit.consistency.session import Session
+from shardkit.consistency.vectors import LEFT_FOR, UNKNOWN, Entry, Vector
 from shardkit.positions.counter import Counter
 from shardkit.positions.gtid import Gtids, MySqlGtids
 from shardkit.positions.lsn import Lsn
@@ -106,3 +110,60 @@ def test_the_replica_that_is_read_stays_the_same() -> None:
     sampled(NEW, began=102.0, opened=101.0)
 
     assert Need(includes=NEW, previous=(Alias("a"), "life")) == found.need(PRIMARY)
+
+
+#: When the response was sent that says that replica "a" was left, and what its client brings since then.
+LEFT = 1_000
+HAS_LEFT = Vector({PRIMARY: Entry(OLD, "a", "life", since=LEFT, left=LEFT)})
+A, B = (Choice(Alias(name), Role.REPLICA, "fresh", "life") for name in "ab")
+
+
+def at(today: float, vector: Vector = HAS_LEFT) -> Session:
+    found = Session.from_vector(vector)
+    found.now, found.today = (lambda: BEGINS), (lambda: today)
+    return found
+
+
+@pytest.fixture
+def days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sessions begin in the second in which the replica was left."""
+    monkeypatch.setattr(timezone, "now", lambda: datetime.fromtimestamp(LEFT, UTC))
+
+
+@pytest.mark.usefixtures("days")
+class TestReplicasThatWereLeft:
+    def test_it_is_read_again_when_it_can_be(self) -> None:
+        found = at(LEFT + 1)
+
+        assert Need(includes=OLD, previous=(Alias("a"), "life")) == found.need(PRIMARY)
+        found.note_read(PRIMARY, A)
+        assert Entry(OLD, "a", "life", since=LEFT + 1) == found.vector().entries[PRIMARY]
+
+    def test_no_other_one_is_read_for_a_while(self) -> None:
+        found = at(LEFT + 1)
+        found.leave(PRIMARY)
+        sampled(Counter(1, 11), began=BEGINS + 1, opened=50.0)
+
+        assert Need(includes=Counter(1, 11), previous=(Alias("a"), "life")) == found.need(PRIMARY)
+        assert LEFT == found.vector().entries[PRIMARY].left
+
+    def test_then_any_is_that_has_what_the_primary_has_by_then(self) -> None:
+        found = at(LEFT + LEFT_FOR)
+        sampled(Counter(1, 11), began=BEGINS - 1, opened=50.0)
+
+        assert HAS_LEFT_BEFORE == found.need(PRIMARY)
+        sampled(Counter(1, 12), began=BEGINS + 1, opened=50.0)
+        assert Need(includes=Counter(1, 12)) == found.need(PRIMARY)
+
+    def test_who_read_several_reads_the_primary_for_a_while(self) -> None:
+        several = HAS_LEFT.joined(Vector({PRIMARY: Entry(OLD, "b", "life", since=LEFT)}))
+        sampled(Counter(1, 11), began=BEGINS + 1, opened=50.0)
+
+        assert HAS_LEFT_BEFORE == at(LEFT + 1, several).need(PRIMARY)
+        assert Need(includes=Counter(1, 11)) == at(LEFT + LEFT_FOR, several).need(PRIMARY)
+
+    def test_one_that_is_read_all_the_same_changes_nothing_of_that(self) -> None:
+        found = at(LEFT + 1)
+        found.note_read(PRIMARY, B)
+
+        assert Entry(UNKNOWN, "a", "life", since=LEFT + 1, left=LEFT) == found.vector().entries[PRIMARY]
