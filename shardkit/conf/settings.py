@@ -75,6 +75,8 @@ class Settings:
     max_lags: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
     #: How much of the reading each replica takes, beside the others of its primary; 1 where nothing is said.
     weights: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
+    #: Replicas are read; if not, sessions are carried all the same, for processes that do.
+    reads_replicas: bool = True
     #: What a read does for which no replica is fresh enough, and how long it waits.
     when_stale: str = WHEN_STALE[0]
     stale_wait: float = DEFAULT_REPLICA_WAIT
@@ -125,6 +127,7 @@ def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
         max_lag=max_lag,
         max_lags=MappingProxyType(max_lags),
         weights=MappingProxyType(dict(raw.get("REPLICA_WEIGHTS") or {})),
+        reads_replicas=raw.get("REPLICA_READS", True),
         when_stale=raw.get("REPLICA_WHEN_STALE", WHEN_STALE[0]),
         stale_wait=raw.get("REPLICA_WAIT", DEFAULT_REPLICA_WAIT),
         primary_read_cap=raw.get("REPLICA_PRIMARY_CAP"),

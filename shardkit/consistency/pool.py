@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from shardkit.errors import PrimaryDemoted
@@ -70,7 +71,7 @@ class Pool:
         try:
             connection.ensure_connection()
             return replication_of(connection).position(connection)
-        except (DatabaseError, InterfaceError):
+        except (DatabaseError, InterfaceError, SynchronousOnlyOperation):
             return None  # the position stays unknown, and the primary answers
 
     def require_writable(self, primary: Alias) -> None:

@@ -202,6 +202,8 @@ def _on_primary(primary: Alias, why: str) -> tuple[Choice, BaseDatabaseWrapper]:
 
 
 def _must_be_primary(primary: Alias, wish: Wish) -> str | None:
+    if not conf.get_settings().reads_replicas:
+        return "REPLICA_READS is False"
     if wish.primary:
         return "primary() asks for it"
     if _forced.get():

@@ -52,6 +52,8 @@ class _State:
     why: str = JUST_WROTE
     #: The moment when a read last compared the age of the entry with the clock of the day.
     compared: float = -math.inf
+    #: The caller has brought it, and nothing was done about it since.
+    is_brought: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -73,25 +75,30 @@ class Session:
     def from_vector(cls, vector: Vector, *, suspicious: bool = False) -> Session:
         """Return the session that *vector* was taken from; one that is *suspicious* reads the primaries."""
         session = cls(suspicious=suspicious)
-        is_open = session.today() < vector.open_until
-        settings = conf.get_settings()
-        for alias in settings.replicas if is_open else ():
-            session._states[alias] = _State(Entry(UNKNOWN, since=int(session.today())), session.now())
         for alias, entry in vector.begun(int(session.today())).since(session._earliest()).entries.items():
-            if alias in settings.replicas and alias not in session._states:
-                session._states[alias] = _State(entry, session.now())
+            if alias in conf.get_settings().replicas:
+                session._states[alias] = _State(entry, session.now(), is_brought=True)
         return session
 
     def vector(self) -> Vector:
-        """Return what has to travel with the caller: what has not passed by now."""
-        entries = {}
-        for alias, state in list(self._states.items()):
-            entry = self._known(alias, state).entry
-            if entry.required is not None and self._has_passed(alias, entry):
-                entry = replace(entry, required=None)
-            if entry:
-                entries[alias] = entry
-        return Vector(entries).since(self._earliest())
+        """Return what has to travel with the caller.
+
+        What all replicas have is demanded until its time is over, like the rest: another process may know of more of
+        them, and one that is started again may be further behind than it was.
+        """
+        entries = {alias: self._known(alias, state).entry for alias, state in list(self._states.items())}
+        return Vector({alias: entry for alias, entry in entries.items() if entry}).since(self._earliest())
+
+    def join(self, vector: Vector) -> None:
+        """Demand what another session does; of two replicas that were read, the primary has what both have."""
+        for alias, entry in vector.entries.items():
+            if alias in conf.get_settings().replicas:
+                with self._lock:
+                    known = self._states.get(alias)
+                    joined = (known.entry if known else Entry()).joined(entry).begun(int(self.today()))
+                    if known is None or joined != known.entry:
+                        self._states[alias] = _State(joined, self.now())
+                        self.changes += 1
 
     def note_write(self, alias: Alias) -> None:
         """Demand of all replicas of *alias* what its primary has by now; call it after the COMMIT."""
@@ -114,20 +121,21 @@ class Session:
 
     def note_read(self, alias: Alias, choice: Choice) -> None:
         """Note that the caller has read the replica that was chosen."""
-        known, self.has_read = self._states.get(alias), True
-        entry = known.entry if known else Entry()
-        is_same = entry.replica == choice.alias and entry.life == choice.life
-        if is_same and not entry.left:
-            if known is not None and self.now() > known.compared + COMPARED_EVERY:
+        self.has_read = True
+        known = self._states.get(alias)
+        if known is not None and known.entry.reads(choice.alias, choice.life):
+            if self.now() > known.compared + COMPARED_EVERY:
                 self._live_on(alias)
             return
-        if not is_same and entry.has_read:  # of two that were read at the same time, the primary has what both have
-            self.leave(alias)
-            return
         with self._lock:
-            entry = Entry(entry.required, choice.alias, choice.life, int(self.today()))
-            self._states[alias] = _State(entry, known.moment if known else 0.0)
             self.changes += 1
+            known = self._states.get(alias)
+            entry = known.entry if known else Entry()
+            if entry.has_read and (entry.replica, entry.life) != (choice.alias, choice.life):
+                self._states[alias] = self._leaving(known)  # what two replicas have that were read, the primary has
+                return
+            entry = Entry(entry.required, choice.alias, choice.life, int(self.today()))
+            self._states[alias] = _State(entry, known.moment if known else 0.0, known.why if known else JUST_WROTE)
 
     def _live_on(self, alias: Alias) -> None:
         """Let what is known of *alias* live longer, since its replica was read again.
@@ -148,12 +156,14 @@ class Session:
     def leave(self, alias: Alias) -> None:
         """Demand what the primary has by now, since the replica that the caller reads cannot go on."""
         with self._lock:
-            known = self._states.get(alias)
-            entry, left = Entry(), LEFT.format(known.entry.replica if known else "its replica")
-            if known is not None and known.entry.left:
-                entry = known.entry  # other requests may still read it
-            self._states[alias] = _State(replace(entry, required=UNKNOWN, since=int(self.today())), self.now(), left)
+            self._states[alias] = self._leaving(self._states.get(alias))
             self.changes += 1
+
+    def _leaving(self, known: _State | None) -> _State:
+        """Return what is demanded then. Other requests may still read a replica that was left before this one began."""
+        before = known.entry if known else Entry()
+        entry = replace(before if before.left else Entry(), required=UNKNOWN, since=int(self.today()))
+        return _State(entry, self.now(), LEFT.format(before.replica or "its replica"))
 
     def need(self, alias: Alias, max_lag: float | None = None) -> Need | str:
         """Return what a replica of *alias* must have for this caller, or why the primary has to answer."""
@@ -182,10 +192,14 @@ class Session:
         return state
 
     def settle_all(self) -> None:
-        """Ask the primaries for the positions that are unknown: one short statement for each."""
+        """Ask the primaries for the positions that this caller made unknown: one short statement for each.
+
+        One that was unknown before is left to the monitor, since this caller has not used that primary.
+        """
         for alias, state in list(self._states.items()):
             known = self._known(alias, state)
-            if isinstance(known.entry.required, Unknown):
+            is_asked = isinstance(known.entry.required, Unknown) and not known.is_brought
+            if is_asked and known.entry.since >= self._earliest():
                 position = pool().capture(alias)
                 if position is not None:
                     self._learn(alias, known, position)
@@ -219,13 +233,6 @@ class Session:
             if self._states.get(alias) is state:
                 self._states[alias] = learned
         return learned
-
-    def _has_passed(self, alias: Alias, entry: Entry) -> bool:
-        """Say whether every replica that may be read has what is demanded."""
-        if entry.required is None or isinstance(entry.required, Unknown):
-            return False
-        found = [pool().position(replica) for replica in conf.get_settings().replicas.get(alias, ())]
-        return all(position is not None and position.includes(entry.required) for position in found)
 
     def unlock(self) -> None:
         """Be usable in a child of the process, in whose parent another thread may have held the lock."""

@@ -67,6 +67,10 @@ class Entry:
     def __bool__(self) -> bool:
         return self.required is not None or self.has_read
 
+    def reads(self, replica: str, life: str) -> bool:
+        """Say whether the caller reads *replica*, and has not left it."""
+        return self.replica == replica and self.life == life and not self.left
+
     @property
     def has_read(self) -> bool:
         """Say whether the caller reads a replica, or several, or has until a moment ago."""

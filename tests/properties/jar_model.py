@@ -60,8 +60,6 @@ class Rule(NamedTuple):
     minds_primary_reads: bool = True
     #: Who leaves a replica demands what the primary has by then.
     minds_leaving: bool = True
-    #: A replica that crashed is used when it has what the primary had when it was back.
-    proves_crashed: bool = True
     #: What was demanded of a primary of the past is replaced by what a server has that was looked for since then.
     follows_anew: bool = True
     #: Who has left a replica reads no other one for a while, in ticks of the clock.
@@ -71,14 +69,10 @@ class Rule(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """One replica: how far it is, its life, and what it must have to be used."""
+    """One replica: how far it is, and its life."""
 
     position: Point = Point(0)
     life: int = 0
-    proof: Point = Point(0)
-
-    def usable(self, rule: Rule) -> bool:
-        return self.position >= self.proof or not rule.proves_crashed
 
 
 class Request(NamedTuple):
@@ -136,7 +130,7 @@ def successors(jar: Jar) -> Iterator[Jar]:
         if replica.position < jar.primary:
             yield _with(jar, at, replica._replace(position=_next(replica.position, jar.primary)))
         if jar.crashes and replica.position:
-            back = Replica(Point(replica.position - 1), replica.life + 1, jar.primary)
+            back = Replica(Point(replica.position - 1), replica.life + 1)
             yield _with(jar._replace(crashes=jar.crashes - 1), at, back)
     if jar.others:
         yield jar._replace(primary=Point(jar.primary + 1), others=jar.others - 1)
@@ -239,7 +233,7 @@ def _chosen(jar: Jar, entry: Entry) -> Iterator[tuple[Entry, int]]:
         yield _having_read_the_primary(jar, entry), jar.primary.count
     yield _having_read_the_primary(jar, read), jar.primary.count
     for at, replica in enumerate(jar.replicas):
-        if not entry.left and replica.usable(jar.rule) and _has(replica, read):
+        if not entry.left and _has(replica, read):
             yield Entry(read.required, f"{at}", f"{replica.life}"), replica.position.count
 
 
@@ -249,7 +243,7 @@ def _kept(jar: Jar, entry: Entry) -> list[int]:
         at
         for at, replica in enumerate(jar.replicas)
         if (f"{at}", f"{replica.life}") == (entry.replica, entry.life)
-        if replica.usable(jar.rule) and _has(replica, entry)
+        if _has(replica, entry)
     ]
 
 
@@ -266,8 +260,6 @@ def _answer(jar: Jar, request: Request) -> Request:
     entry, rule = request.entry, jar.rule
     if entry.required is UNKNOWN:
         entry = _demanding(entry, jar.primary)
-    if all(each.usable(rule) and _has(each, entry) for each in jar.replicas):
-        entry = replace(entry, required=None)
     if rule.stays_away:
         entry = entry.parted(request.before, jar.clock, rule.stays_away)
     is_slow = bool(entry.replica) and jar.clock >= request.sent + rule.repeats

@@ -10,22 +10,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
+from django.http import HttpRequest
 
 from shardkit import conf
 from shardkit.consistency import tokens
 from shardkit.consistency.pool import pool
 from shardkit.consistency.reading import use_primary
 from shardkit.consistency.session import Session, current, session_scope
+from shardkit.consistency.stores.choosing import chosen_store
 from shardkit.consistency.stores.protocol import begun, opened, read
-from shardkit.consistency.vectors import UNKNOWN, Entry, Unknown, Vector
+from shardkit.consistency.vectors import UNKNOWN, Entry, Vector
 from shardkit.replication.selection import Need
 from shardkit.topology.names import Alias
 from shardkit.topology.nodes import Role
@@ -64,8 +65,7 @@ def carry() -> str:
         return ""
     session = current()
     # On an event loop positions stay unknown, and the primaries answer the job's first reads; acarry() asks them.
-    with suppress(SynchronousOnlyOperation):
-        session.settle_all()
+    session.settle_all()
     vector = _with_uncommitted(session)
     return tokens.dumps(opened(vector) if session.suspicious else vector)
 
@@ -75,10 +75,16 @@ async def acarry() -> str:
     return await sync_to_async(carry)()
 
 
-def brought_by(cookies: Mapping[str, str]) -> str:
-    """Return what the *cookies* of a handshake carry, such as those of a websocket, for `restored()`."""
-    prefix = f"{conf.get_settings().sticky['COOKIE']}_"
-    return ",".join(text for name, text in cookies.items() if name.startswith(prefix))
+def brought_by(cookies: Mapping[str, str], headers: Mapping[str, str] | None = None) -> str:
+    """Return the session of a client, for `restored()`: what his *cookies* and *headers* bring to the settings' store.
+
+    They are those of the handshake of a websocket, for example. A store that is a cache is asked, which takes a moment.
+    """
+    request = HttpRequest()
+    request.COOKIES = dict(cookies)
+    request.META = {f"HTTP_{name.upper().replace('-', '_')}": text for name, text in (headers or {}).items()}
+    loaded = chosen_store().load(request)
+    return tokens.dumps(opened(loaded.vector) if loaded.suspicious else loaded.vector)
 
 
 def restored(token: str | None, consistency: str = Consistency.STICKY, *, wait: float | None = None) -> Restored:
@@ -119,7 +125,8 @@ class Restored:
     def __exit__(self, *_raised: object) -> None:
         self._stack.close()
         if self._session is not None:
-            _demand(current(), self._session.vector())
+            current().join(self._session.vector())
+            _hand_over_writes(self._session, current())
 
     async def __aexit__(self, *_raised: object) -> None:
         self.__exit__()
@@ -172,10 +179,9 @@ def _with_uncommitted(session: Session) -> Vector:
     return Vector(entries, vector.open_until)
 
 
-def _demand(session: Session, vector: Vector) -> None:
-    """Let *session* demand what *vector* does; which replica was read is nobody's but the block's."""
-    for alias, entry in vector.entries.items():
-        if isinstance(entry.required, Unknown):
-            session.note_write(alias)
-        elif entry.required is not None:
-            session.require(alias, entry.required)
+def _hand_over_writes(one: Session, other: Session) -> None:
+    """Let *other* hear of the commits of transactions in which *one* has written, and which are still open."""
+    for connection in connections.all(initialized_only=True):
+        writers: set[Session] = getattr(connection, "shardkit_writers", set())
+        if one in writers:
+            writers.add(other)

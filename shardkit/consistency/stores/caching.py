@@ -8,7 +8,7 @@ The names of a user's tokens are never used twice, so nothing is overwritten, an
 - Whoever loads reads every number of the slots in which a token can still live. A number without a token is one that
   somebody has just taken, or that the cache has lost: the primaries answer this request.
 - A token that was joined into a later one is replaced by a *pointer* to it, never deleted: a reader who saw the numbers
-  before the later one was taken would find neither. One that all replicas have passed is replaced by an empty pointer.
+  before the later one was taken would find neither. One whose time is over is replaced by an empty pointer.
 
 `tests/properties/test_session_model.py` takes every interleaving of this, and shows that each part is needed. What is
 left: one of several memcached servers that loses the numbers of a user and not his mark loses them unnoticed.

@@ -23,6 +23,8 @@ logger = logging.getLogger("shardkit.consistency")
 
 #: How many characters of its signature name a cookie.
 NAME_LENGTH: Final = 6
+#: Browsers drop a cookie of more than 4,096 bytes without a word; this leaves room for its name and attributes.
+MOST_BYTES: Final = 3_800
 
 
 class Receipt(NamedTuple):
@@ -74,7 +76,7 @@ class CookieStore:
         names, has_rejected = loaded.receipt
         if response is None or not (has_rejected or again or is_news(loaded.vector, vector)):
             return loaded
-        token = tokens.dumps(vector)
+        token = self._fitting(vector)
         new = f"{self._prefix}{tokens.name_of(token)[:NAME_LENGTH]}" if token else ""
         if new:
             self._set(request, response, new, token, remaining(vector))
@@ -82,6 +84,18 @@ class CookieStore:
             if name != new:
                 self._delete(response, name)
         return Loaded(vector, Receipt((new,) if new else ()))
+
+    def _fitting(self, vector: Vector) -> str:
+        """Return the token of *vector*, or one that lets the primaries answer if no cookie holds it."""
+        token = tokens.dumps(vector)
+        if len(token) <= MOST_BYTES:
+            return token
+        logger.warning(
+            "The positions of %s databases have %s bytes, which no browser keeps in a cookie, so the primaries answer. "
+            "Set SHARDKIT['STICKY_STORE'] to 'cache'.",
+            *(len(vector.entries), len(token)),
+        )
+        return tokens.dumps(opened(Vector()))
 
     def _set(self, request: HttpRequest, response: HttpResponseBase, name: str, token: str, seconds: int) -> None:
         response.set_cookie(

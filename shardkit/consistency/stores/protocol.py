@@ -99,10 +99,7 @@ def remaining(vector: Vector) -> int:
 
 
 def is_news(before: Vector, after: Vector) -> bool:
-    """Say whether *after* has to be stored where *before* is: it demands more, or lives longer, or is nothing at all.
-
-    A demand that has passed is none, and no reason to write: it costs nothing until its time is over.
-    """
+    """Say whether *after* has to be stored where *before* is: it demands more, lives longer, or is nothing at all."""
     if not after:
         return bool(before)
     if after.open_until > before.open_until or not after.entries.keys() <= before.entries.keys():

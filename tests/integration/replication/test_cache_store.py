@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from pytest_django.fixtures import Settings
 
+from shardkit.consistency.jobs import brought_by, restored
 from shardkit.consistency.session import Session, session_scope
 from shardkit.consistency.stores import caching
 from shardkit.consistency.stores.choosing import chosen_store
@@ -368,3 +369,18 @@ def noted(called: list[str], method: Callable[..., Any]) -> Callable[..., Any]:
         return method(*args, **options)
 
     return note
+
+
+def test_a_websocket_begins_with_what_the_cache_holds(
+    replicas: SimulatedReplicas, customer: Customer, shard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "_born", lambda _mark: 0)  # the cache has not forgotten anything lately
+    client = entered()
+    replicas.pause(shard)
+    client.get(f"/write/{customer.pk}/Grace")
+    cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+
+    with session_scope(Session()), restored(brought_by(cookies)), assert_reads(**{shard: "primary"}):
+        assert "Grace" == Customer.objects.get(pk=customer.pk).name
+    with session_scope(Session()), restored(brought_by({})), assert_reads(**{shard: "replica"}):
+        Customer.objects.get(pk=customer.pk)

@@ -184,20 +184,86 @@ def test_on_an_event_loop_positions_are_asked_for_on_a_thread() -> None:
     assert tokens.loads(here).entries.keys() == tokens.loads(there).entries.keys()
 
 
+@pytest.fixture
+def customer(replicas: SimulatedReplicas) -> Customer:
+    with session_scope(Session()):
+        made = Customer.objects.create(name="Ada", email="ada@example.org")
+    replicas.pause(str(made.shard))
+    return made
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_what_a_block_wrote_in_a_transaction_that_goes_on_its_caller_demands_after_that(customer: Customer) -> None:
+    with transaction.atomic(), restored(""):
+        Customer.objects.filter(pk=customer.pk).update(name="Grace")
+
+    assert "primary" == role(Alias(str(customer.shard)))
+
+
+@pytest.mark.django_db(databases="__all__", transaction=True)
+def test_the_same_with_a_commit(customer: Customer) -> None:
+    with transaction.atomic(), restored(""):
+        Customer.objects.filter(pk=customer.pk).update(name="Grace")
+
+    assert "primary" == role(Alias(str(customer.shard)))
+
+
+def test_what_a_block_read_its_caller_has_seen(replicas: SimulatedReplicas) -> None:
+    """A replica that is further behind would take the caller back in time."""
+    chosen = Reading()
+    with restored(""):
+        replicas.lose(f"{SHARD}_replica_1")
+        chosen.connection(SHARD)
+        chosen.done()
+    replicas.resume(f"{SHARD}_replica_1")
+
+    assert f"{SHARD}_replica_2" == Reading().looked_up(SHARD).alias
+
+
+def test_a_caller_and_a_block_that_read_two_replicas_have_seen_what_the_primary_has(
+    replicas: SimulatedReplicas,
+) -> None:
+    first, second = Reading(), Reading()
+    first.connection(SHARD)
+    first.done()
+    replicas.lose(f"{SHARD}_replica_1")
+    with restored(""):
+        second.connection(SHARD)
+        second.done()
+    replicas.resume(f"{SHARD}_replica_1")
+
+    assert "primary" == role()
+
+
 @pytest.mark.django_db(databases="__all__")
 @pytest.mark.urls("tests.integration.replication.pages")
 def test_a_websocket_begins_with_the_cookies_of_its_handshake(
-    replicas: SimulatedReplicas, settings: Settings, client: Client
+    customer: Customer, settings: Settings, client: Client
 ) -> None:
     settings.MIDDLEWARE = ["shardkit.middleware.StickyPrimaryMiddleware"]
-    with session_scope(Session()):
-        customer = Customer.objects.create(name="Ada", email="ada@example.org")
-    replicas.pause(shard := Alias(str(customer.shard)))
+    shard = Alias(str(customer.shard))
     client.get(f"/write/{customer.pk}/Grace")
     cookies = {name: morsel.value for name, morsel in client.cookies.items()} | {"other": "cookie"}
 
     with restored(brought_by(cookies)):
         assert "primary" == role(shard)
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.urls("tests.integration.replication.pages")
+def test_a_websocket_begins_with_the_headers_of_its_handshake(
+    customer: Customer, settings: Settings, client: Client
+) -> None:
+    settings.MIDDLEWARE = ["shardkit.middleware.StickyPrimaryMiddleware"]
+    settings.SHARDKIT = {**settings.SHARDKIT, "STICKY_STORE": "header"}
+    headers = client.get(f"/write/{customer.pk}/Grace").headers
+
+    with restored(brought_by({}, headers)):
+        assert "primary" == role(Alias(str(customer.shard)))
+    with restored(brought_by({}, {"X-Shardkit-Session": "forged"})):
+        assert "primary" == role(SHARD)
+    with restored(brought_by({})):
+        assert "replica" == role(Alias(str(customer.shard)))
 
 
 class Worker:

@@ -15,10 +15,12 @@ from pytest_django.fixtures import Settings
 
 from shardkit.consistency import tokens
 from shardkit.consistency.session import Session, current, session_scope
+from shardkit.consistency.stores import cookies
 from shardkit.consistency.stores.protocol import lifetime, now
-from shardkit.consistency.vectors import Vector
+from shardkit.consistency.vectors import UNKNOWN, Entry, Vector
 from shardkit.middleware import StickyPrimaryMiddleware
 from shardkit.testing import SimulatedReplicas, assert_reads, simulated_replicas
+from shardkit.topology.names import Alias
 from tests.fix_queries import queries_by_database
 from tests.shop.models import Customer
 
@@ -213,6 +215,52 @@ def test_a_cookie_whose_demands_have_passed_goes_with_the_next_news(
     assert 1 == len(jar(client))
 
 
+def test_positions_that_no_cookie_holds_let_the_primary_answer(
+    replicas: SimulatedReplicas,
+    customer: Customer,
+    shard: str,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A browser would drop it without a word."""
+    monkeypatch.setattr(cookies, "MOST_BYTES", 90)
+    replicas.pause(shard)
+    response = client.get(f"/write/{customer.pk}/Grace")
+
+    assert tokens.loads(*jar(client).values()).open_until > now()
+    assert all(len(morsel.value) <= 90 for morsel in response.cookies.values())
+    with assert_reads(**{shard: "primary"}):
+        assert b"Grace" == client.get(f"/read/{customer.pk}").content
+
+
+@pytest.mark.usefixtures("replicas")
+def test_a_request_asks_no_primary_that_it_has_not_used(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs would hold up every page of who has written to it."""
+    asked: list[str] = []
+    monkeypatch.setattr(SimulatedReplicas, "sampled_after", lambda *_: None)
+    monkeypatch.setattr(SimulatedReplicas, "capture", lambda _, primary: asked.append(primary))
+    unknown = Vector({Alias(name): Entry(UNKNOWN, since=now()) for name in SHARDS})
+    client.cookies["shardkit_abcdef"] = tokens.dumps(unknown)
+
+    client.get("/nothing")
+
+    assert not asked
+
+
+def test_replicas_that_are_not_read_yet_are_left_to_processes_that_do(
+    replicas: SimulatedReplicas, customer: Customer, shard: str, client: Client, settings: Settings
+) -> None:
+    read, settings.SHARDKIT = settings.SHARDKIT, {**settings.SHARDKIT, "REPLICA_READS": False}
+    with assert_reads(**{shard: "primary"}):
+        client.get(f"/read/{customer.pk}")
+    replicas.pause(shard)
+    client.get(f"/write/{customer.pk}/Grace")
+
+    settings.SHARDKIT = read
+    with assert_reads(**{shard: "primary"}):
+        assert b"Grace" == client.get(f"/read/{customer.pk}").content
+
+
 def test_the_next_requests_of_a_stream_read_the_primary(
     replicas: SimulatedReplicas, customer: Customer, shard: str, client: Client
 ) -> None:
@@ -303,6 +351,21 @@ def test_async_requests_see_what_earlier_ones_wrote(
 
     replicas.pause(shard)
     async_to_sync(visit)()
+
+
+@pytest.mark.usefixtures("replicas")
+def test_an_async_request_that_lasts_longer_than_what_it_wrote_is_answered(settings: Settings) -> None:
+    async def view(_request: HttpRequest) -> HttpResponse:
+        current().note_write(Alias("shard_0"))
+        current().today = lambda: now() + lifetime() + 1
+        return HttpResponse()
+
+    async def visit() -> Any:
+        answer: Any = StickyPrimaryMiddleware(view)
+        return await answer(RequestFactory().get("/"))
+
+    settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_MAX_LAG": 1}
+    assert 200 == async_to_sync(visit)().status_code
 
 
 def test_an_async_stream_runs_in_its_session(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -167,3 +169,23 @@ class TestReplicasThatWereLeft:
         found.note_read(PRIMARY, B)
 
         assert Entry(UNKNOWN, "a", "life", since=LEFT + 1, left=LEFT) == found.vector().entries[PRIMARY]
+
+
+def test_what_is_written_while_a_read_is_noted_is_demanded() -> None:
+    """Another thread of the same session commits at the worst moment."""
+
+    class Late:
+        def __enter__(self) -> None:
+            found._lock = Lock()
+            found.note_write(PRIMARY)
+
+        def __exit__(self, *_raised: object) -> None:
+            pass
+
+    found = Session(now=lambda: BEGINS)
+    found._lock = Late()  # type: ignore[assignment]
+
+    found.note_read(PRIMARY, A)
+
+    assert Entry(UNKNOWN, "a", "life") == replace(found.vector().entries[PRIMARY], since=0)
+    assert not isinstance(found.need(PRIMARY), Need)

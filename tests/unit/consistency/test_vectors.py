@@ -10,16 +10,19 @@ from shardkit.positions.counter import Counter
 from shardkit.positions.position import Position
 from shardkit.topology.names import Alias
 
+
+def _entry(required: Position | Unknown | None, read: tuple[str, str], since: int, left: int) -> Entry:
+    replica, life = read
+    return Entry(required, replica, life, since, 0 if replica and left == NOW else left)
+
+
 POSITIONS: st.SearchStrategy[Position | Unknown | None] = st.one_of(
     st.none(), st.just(UNKNOWN), st.builds(Counter, st.integers(0, 1), st.integers(0, 3))
 )
 READS = st.sampled_from([("", ""), ("a", "1"), ("a", "2"), ("b", "1")])
 LEFT = st.sampled_from([0, 0, 5, 6, NOW])
 #: A replica that is read or was left, several, or none.
-ENTRIES = st.builds(
-    lambda required, read, since, left: Entry(required, *read, since, 0 if read[0] and left == NOW else left),
-    *(POSITIONS, READS, st.integers(0, 3), LEFT),
-)
+ENTRIES = st.builds(_entry, POSITIONS, READS, st.integers(0, 3), LEFT)
 
 LEAVES = 1_000
 READ = Entry(Counter(1, 1), "a", "1", since=LEAVES - 100)
