@@ -20,6 +20,7 @@ from django.db import connections
 from shardkit import conf
 from shardkit.consistency.pool import pool
 from shardkit.consistency.session import LEFT, current
+from shardkit.consistency.wishes import NO_WISH, Wish
 from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded
 from shardkit.replication.selection import Choice, Need
 from shardkit.topology.names import LOGICAL, Alias
@@ -36,23 +37,11 @@ STICKY: Final = "sticky"
 LOOKS_AGAIN: Final = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a query asks of the database that answers it."""
-
-    #: The primary, whatever replicas there are.
-    primary: bool = False
-    #: The most seconds that a replica may be behind; None leaves it to the settings.
-    max_lag: float | None = None
-    #: What to do when nothing is fresh enough; None leaves it to the settings.
-    when_stale: str | None = None
-
-
 @dataclass(slots=True)
 class Reading:
     """Where one statement reads each database: one choice for each, however often it asks."""
 
-    wish: Wish = Wish()
+    wish: Wish = NO_WISH
     #: Databases that are read where they are written.
     only_primary: frozenset[Alias] = frozenset()
     choices: dict[Alias, Choice] = field(default_factory=dict)
@@ -242,16 +231,3 @@ def use_primary() -> Iterator[None]:
         yield
     finally:
         _forced.reset(token)
-
-
-def wish_of(query: Any) -> Wish:
-    """Return what the queryset of *query* wished."""
-    return query.__dict__.get("shardkit_wish", NO_WISH)  # type: ignore[no-any-return]
-
-
-def with_wish(query: Any, **changes: Any) -> None:
-    """Let *query* wish something else."""
-    query.shardkit_wish = replace(wish_of(query), **changes)
-
-
-NO_WISH: Final = Wish()

@@ -53,6 +53,8 @@ CALLABLES: Final[dict[str, tuple[str, ...]]] = {
     "django.db.models.query.QuerySet._combinator_query": ("self", "combinator"),
     "django.db.models.query.QuerySet._chain": ("self",),
     "django.db.models.query.QuerySet._clone": ("self",),
+    "django.db.models.query.QuerySet._iterator": ("self", "use_chunked_fetch", "chunk_size"),
+    "django.db.models.query.QuerySet._prefetch_related_objects": ("self",),
     "django.db.models.query.QuerySet._raw_delete": ("self", "using"),
     "django.db.models.query.QuerySet._update": ("self", "values"),
     "django.db.models.query.QuerySet.bulk_create": ("self", "objs", "batch_size"),
@@ -151,7 +153,7 @@ ATTRIBUTES: Final[dict[str, tuple[str, ...]]] = {
     "django.db.models.expressions.ColPairs": ("alias", "get_cols", "targets"),
     "django.db.models.expressions.OrderBy": ("descending", "expression", "nulls_first", "nulls_last"),
     "django.db.models.query_utils.FilteredRelation": ("resolved_condition",),
-    "django.db.models.query.QuerySet": ("_db", "_for_write", "_hints", "_iterable_class"),
+    "django.db.models.query.QuerySet": ("_db", "_for_write", "_hints", "_iterable_class", "_prefetch_related_lookups"),
     "django.db.models.base.ModelState": ("adding", "db", "fields_cache"),
     "django.db.backends.base.base.BaseDatabaseWrapper": (
         "connection",

@@ -15,7 +15,7 @@ from django.db import Error, connections
 
 from shardkit import conf
 from shardkit.budgets import spend
-from shardkit.consistency.reading import Reading, reading_by, wish_of
+from shardkit.consistency.reading import Reading, reading_by
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import LogicalAlias, is_read, tag
 from shardkit.orm.distinct_groups import compiler_of
@@ -25,6 +25,7 @@ from shardkit.orm.merging import groups as merge_groups
 from shardkit.orm.merging import rows as merge_rows
 from shardkit.orm.parts import are_alike
 from shardkit.orm.planning import plan_of, refuse, select_of
+from shardkit.orm.wishes import wish_of
 from shardkit.orm.writers import DeletePlanner, InsertPlanner, UpdatePlanner
 from shardkit.routing import shapes
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single

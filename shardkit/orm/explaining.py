@@ -10,11 +10,13 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
 from shardkit import conf
-from shardkit.consistency.reading import Reading, Wish, wish_of
+from shardkit.consistency.reading import Reading
+from shardkit.consistency.wishes import Wish
 from shardkit.orm.gathering import gather
 from shardkit.orm.merging.finishing import finished
 from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.planning import refuse
+from shardkit.orm.wishes import wish_of
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
 from shardkit.routing.transactions import join

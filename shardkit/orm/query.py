@@ -13,8 +13,6 @@ from asgiref.sync import sync_to_async
 from django.db import connections, models, transaction
 
 from shardkit import conf
-from shardkit.conf.shapes import WHEN_STALE
-from shardkit.consistency.reading import Wish
 from shardkit.errors import CrossShardQuery, MixedDatabases, ReplicaIsReadOnly, ShardKeyImmutable, WrongShard
 from shardkit.orm.aliases import LogicalAlias, ReadAlias, is_routing, names_shard
 from shardkit.orm.explaining import in_words, reading_from
@@ -30,6 +28,7 @@ from shardkit.orm.placing import (
 )
 from shardkit.orm.planning import plan_of
 from shardkit.orm.values import read_rows, require_readable
+from shardkit.orm.wishes import WishingQuerySet
 from shardkit.routing import registry
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Local, Plan, Single
@@ -47,7 +46,7 @@ _M = TypeVar("_M", bound=models.Model)
 BULK_CREATE_OPTIONS: Final = ("batch_size", "ignore_conflicts", "update_conflicts", "update_fields", "unique_fields")
 
 
-class ShardedQuerySet(models.QuerySet[_M]):
+class ShardedQuerySet(WishingQuerySet[_M]):
     """A queryset that goes straight to the shard that its conditions name."""
 
     if TYPE_CHECKING:
@@ -79,27 +78,6 @@ class ShardedQuerySet(models.QuerySet[_M]):
                     announce(self.model, at_a_glance(found, placement_of(self.model).kind), "select")
                 return found
         return LogicalAlias(is_read=is_read)
-
-    def primary(self) -> Self:
-        """Read the primary, whatever replicas there are."""
-        return self._wishing(Wish(primary=True))
-
-    def replica(self, *, max_lag: float | None = None, when_stale: str | None = None) -> Self:
-        """Read a replica that is at most *max_lag* seconds behind; None leaves that to the settings.
-
-        *when_stale* says what to do when none is: ``"primary"``, ``"wait"`` or ``"raise"``; None leaves it to the
-        settings. In a transaction, and for what this session wrote, the primary answers in any case.
-        """
-        if max_lag is not None and max_lag < 0:
-            raise ValueError(f"replica(): max_lag is {max_lag!r}. Make it a number of seconds of 0 or more.")
-        if when_stale not in {None, *WHEN_STALE}:
-            raise ValueError(f"replica(): when_stale is {when_stale!r}. Use one of {', '.join(WHEN_STALE)}.")
-        return self._wishing(Wish(max_lag=max_lag, when_stale=when_stale))
-
-    def _wishing(self, wish: Wish) -> Self:
-        clone: Self = self._chain()  # type: ignore[attr-defined]
-        clone.query.shardkit_wish = wish  # type: ignore[attr-defined]
-        return clone
 
     def route(self) -> Plan:
         """Return the plan of this query, which says on which databases it runs and why; nothing is run."""

@@ -57,6 +57,14 @@ def roots(query: Query) -> list[Any]:
     return found
 
 
+def nested_in(query: Query) -> Iterator[Query]:
+    """Yield every query inside *query*, at any depth, as they stand."""
+    nodes = [node for root in roots(query) for node in walk(root)]
+    for nested in _subqueries(query, nodes):
+        yield nested
+        yield from nested_in(nested)
+
+
 def _subqueries(query: Query, nodes: list[Any]) -> list[Query]:
     """List the queries directly inside *query*: in its expressions *nodes*, in FROM, and the parts of a combination."""
     found = {id(node): node for node in nodes if isinstance(node, Query)}

@@ -13,8 +13,9 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from shardkit import use_primary
 from shardkit.consistency import session
-from shardkit.consistency.reading import Wish, _must_be_primary
+from shardkit.consistency.reading import _must_be_primary
 from shardkit.consistency.session import Session, current, session_scope
+from shardkit.consistency.wishes import NO_WISH
 from shardkit.replication import readings
 from shardkit.replication.selection import Need
 from shardkit.topology.names import Alias
@@ -33,7 +34,7 @@ def _replicas(settings: Any) -> Iterator[None]:
 
 def is_pinned() -> bool:
     """Say whether a block or a wish makes the caller read the primary."""
-    return _must_be_primary(PRIMARY, Wish()) is not None
+    return _must_be_primary(PRIMARY, NO_WISH) is not None
 
 
 def has_written() -> bool:
