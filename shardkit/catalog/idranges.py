@@ -32,6 +32,7 @@ from django.db import IntegrityError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from shardkit.catalog.names import ID_RANGE_TABLE
+from shardkit.catalog.statements import own_statements
 from shardkit.catalog.transactions import in_transaction, outside_transaction
 from shardkit.conf import get_settings
 from shardkit.topology.names import LOGICAL
@@ -263,6 +264,7 @@ def _advance(connection: BaseDatabaseWrapper, counter: _Counter, size: int) -> i
                 raise
 
 
+@own_statements()
 def _update(connection: BaseDatabaseWrapper, counter: _Counter, size: int) -> int | None:
     parameters = (counter.floor, counter.floor, size, counter.name)
     with connection.cursor() as cursor:
@@ -274,6 +276,7 @@ def _update(connection: BaseDatabaseWrapper, counter: _Counter, size: int) -> in
         return cursor.lastrowid if cursor.rowcount else None
 
 
+@own_statements()
 def _insert(connection: BaseDatabaseWrapper, counter: _Counter) -> None:
     try:
         with connection.cursor() as cursor:
@@ -282,6 +285,7 @@ def _insert(connection: BaseDatabaseWrapper, counter: _Counter) -> None:
         pass  # another process was first
 
 
+@own_statements()
 def _stored(connection: BaseDatabaseWrapper, counter: _Counter) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(_sql(connection, STORED_SQL), (counter.name,))

@@ -23,6 +23,7 @@ from django.db.models import F
 
 from shardkit.catalog import lookupcache
 from shardkit.catalog.names import DIRECTORY_TABLE
+from shardkit.catalog.statements import own_statements
 from shardkit.catalog.transactions import in_transaction
 from shardkit.conf import get_settings
 from shardkit.errors import ShardKeyNotCovered, UnknownBucket
@@ -98,7 +99,7 @@ def assign(directory: str, key: object, bucket: int) -> BucketId:
     digest = _digest(directory, values)
     _note_change(connections[LOGICAL])
     entry = DirectoryEntry(digest=digest, directory=directory, key=canonical_key(values), bucket=bucket)
-    with transaction.atomic(using=LOGICAL):
+    with own_statements(), transaction.atomic(using=LOGICAL):
         DirectoryEntry.objects.using(LOGICAL).bulk_create([entry], ignore_conflicts=True)
         stored = _stored(digest)
         if stored is None:  # our snapshot is older than the row of whoever was first; a lock looks beyond it
@@ -166,6 +167,7 @@ def _fill_after_commit(connection: BaseDatabaseWrapper, directory: str, digest: 
             lookupcache.store(digest, bucket, seen.token)
 
 
+@own_statements()
 def _stored(digest: str) -> BucketId | None:
     connection = connections[LOGICAL]
     table = connection.ops.quote_name(DIRECTORY_TABLE)

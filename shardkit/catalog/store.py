@@ -12,6 +12,7 @@ from django.db import IntegrityError, OperationalError, ProgrammingError, connec
 
 from shardkit import conf
 from shardkit.catalog.names import SHARD_MAP_TABLE
+from shardkit.catalog.statements import own_statements
 from shardkit.errors import (
     BucketCountChanged,
     ShardMapConflict,
@@ -124,6 +125,7 @@ def _version_before(version: int) -> int | None:
     return None if row is None else row[0]
 
 
+@own_statements()
 def _ask(sql: str, *parameters: int) -> tuple[Any, ...] | None:
     connection = connections[LOGICAL]
     table = connection.ops.quote_name(SHARD_MAP_TABLE)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db.backends.signals import connection_created
 
 from shardkit import conf
+from shardkit.catalog.statements import are_own
 from shardkit.consistency.pool import pool
 from shardkit.consistency.session import Session, current
 from shardkit.vendors.replication.registry import replication_of
@@ -68,7 +69,7 @@ def _noting(execute: Callable[..., Any], sql: Any, params: Any, many: bool, cont
     connection = context["connection"]
     text = sql if isinstance(sql, str) else str(sql)
     effect = _remembered(text) if len(text) < LONG else effect_of(text)
-    if effect is None:
+    if effect is None or are_own():
         return execute(sql, params, many, context)
     try:
         return execute(sql, params, many, context)

@@ -12,12 +12,14 @@ from django.db import connections, models, transaction
 from django.test import TestCase
 
 from shardkit import use_primary
+from shardkit.catalog import idranges
+from shardkit.catalog.store import reset_map
 from shardkit.consistency.reading import Reading
 from shardkit.consistency.session import Session, session_scope
 from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded, ReplicaIsReadOnly
 from shardkit.testing import SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 from shardkit.topology.names import Alias
-from tests.shop.models import Country, Customer, Order
+from tests.shop.models import Booth, Country, Customer, Order
 
 SHARDS = ("shard_0", "shard_1", "shard_2", "shard_3")
 
@@ -258,6 +260,23 @@ def test_nothing_is_written_to_a_replica(customer: Customer, shard: str) -> None
         Customer.objects.using(name).filter(pk=customer.pk).update(score=1)
     with pytest.raises(ReplicaIsReadOnly):
         Customer.objects.using(name).filter(pk=customer.pk).delete()
+
+
+@pytest.mark.usefixtures("customer")
+def test_what_the_catalog_asks_for_itself_is_no_read_and_no_write_of_the_caller(replicas: SimulatedReplicas) -> None:
+    """The shard map, new ids, and the directories that place keys."""
+    replicas.pause("default")
+    with session_scope(Session()) as session:
+        reset_map()
+        idranges.discard_all()
+        Customer.objects.create(name="Grace", email="grace@example.org")
+        list(Booth.objects.filter(fair="a"))
+        Booth.objects.create(fair="a", number=1)
+        list(Booth.objects.filter(fair="a"))
+
+        assert Alias("default") not in session.vector().entries
+        with assert_reads(default="replica"):
+            list(User.objects.all())
 
 
 class InATestCase(TestCase):
