@@ -27,7 +27,7 @@ from shardkit.conf.shapes import (
     DEFAULT_STICKY,
     WHEN_STALE,
     Problem,
-    max_lags_in,
+    by_primary_in,
     placement_in,
     replicas_in,
     shape_problems,
@@ -77,9 +77,11 @@ class Settings:
     weights: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
     #: Replicas are read; if not, sessions are carried all the same, for processes that do.
     reads_replicas: bool = True
-    #: What a read does for which no replica is fresh enough, and how long it waits.
+    #: What a read does for which no replica is fresh enough, and how long it waits; the same with exceptions.
     when_stale: str = WHEN_STALE[0]
+    when_stales: Mapping[Alias, str] = field(default_factory=lambda: MappingProxyType({}))
     stale_wait: float = DEFAULT_REPLICA_WAIT
+    stale_waits: Mapping[Alias, float] = field(default_factory=lambda: MappingProxyType({}))
     #: How many reads at once a primary takes over from replicas that all are lost.
     primary_read_cap: int | None = None
     #: How a session's positions travel from one request to the next: STORE, COOKIE, HEADER, CACHE and KEY.
@@ -107,7 +109,9 @@ def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
     """Build the settings from *raw*, the value of SHARDKIT, or raise `SettingsInvalid`."""
     for problem in shape_problems(raw):
         raise SettingsInvalid(problem.id, problem.fact, problem.hint)
-    max_lag, max_lags = max_lags_in(raw)
+    max_lag, max_lags = by_primary_in(raw, "REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG)
+    when_stale, when_stales = by_primary_in(raw, "REPLICA_WHEN_STALE", WHEN_STALE[0])
+    stale_wait, stale_waits = by_primary_in(raw, "REPLICA_WAIT", DEFAULT_REPLICA_WAIT)
     return Settings(
         topology=Topology(shards=shards_in(raw)),
         buckets=raw.get("BUCKETS", DEFAULT_BUCKETS),
@@ -128,8 +132,10 @@ def read_settings(raw: Mapping[str, Any], *, active: bool = True) -> Settings:
         max_lags=MappingProxyType(max_lags),
         weights=MappingProxyType(dict(raw.get("REPLICA_WEIGHTS") or {})),
         reads_replicas=raw.get("REPLICA_READS", True),
-        when_stale=raw.get("REPLICA_WHEN_STALE", WHEN_STALE[0]),
-        stale_wait=raw.get("REPLICA_WAIT", DEFAULT_REPLICA_WAIT),
+        when_stale=when_stale,
+        when_stales=MappingProxyType(when_stales),
+        stale_wait=stale_wait,
+        stale_waits=MappingProxyType(stale_waits),
         primary_read_cap=raw.get("REPLICA_PRIMARY_CAP"),
         sticky=MappingProxyType(sticky_in(raw)),
         active=active,

@@ -77,7 +77,8 @@ SHARD_FORMS: Final = (
     'Write a list of aliases, {name: alias}, or {name: {"primary": alias, "replicas": [alias, …]}}; '
     "an alias is a key of DATABASES."
 )
-MAX_LAG_FORM: Final = 'a number of seconds above 0, or {alias of a primary: seconds, "*": seconds of the others}'
+SECONDS_FORM: Final = 'a number of seconds above 0, or {alias of a primary: seconds, "*": seconds of the others}'
+WHEN_STALE_FORM: Final = '"primary", "wait" or "raise", or {alias of a primary: one of them, "*": that of the others}'
 BUDGET_FORM: Final = '{"statements": a whole number, "action": "warn" or "raise"}, or None'
 #: An app label, or an app label and a model name.
 PLACEMENT_KEY: Final = re.compile(r"\w+(\.\w+)?", re.ASCII)
@@ -123,13 +124,13 @@ def replicas_in(raw: Mapping[str, Any]) -> dict[Alias, tuple[Alias, ...]]:
     return {alias: names for alias, names in replicas.items() if names}
 
 
-def max_lags_in(raw: Mapping[str, Any]) -> tuple[float, dict[Alias, float]]:
-    """Read SHARDKIT["REPLICA_MAX_LAG"]: the seconds of every replica, and those of primaries that it names."""
-    given = raw.get("REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG)
+def by_primary_in(raw: Mapping[str, Any], key: str, default: Any) -> tuple[Any, dict[Alias, Any]]:
+    """Read an option that primaries may have their own of: what holds where nothing is said, and what is."""
+    given = raw.get(key, default)
     if not isinstance(given, Mapping):
-        return float(given), {}
-    named = {Alias(alias): float(seconds) for alias, seconds in given.items()}
-    return named.pop(Alias("*"), DEFAULT_REPLICA_MAX_LAG), named
+        return given, {}
+    named = {Alias(alias): value for alias, value in given.items()}
+    return named.pop(Alias("*"), default), named
 
 
 def sticky_in(raw: Mapping[str, Any]) -> dict[str, str]:
@@ -221,12 +222,12 @@ def _numbers(raw: Mapping[str, Any]) -> Iterator[Problem]:
         ("shardkit.E026", "GATHER_CTE_ROWS", DEFAULT_GATHER_CTE_ROWS, _is_natural, "a whole number of 0 or more"),
         ("shardkit.E026", "GATHER_ROWS", DEFAULT_GATHER_ROWS, _is_positive, "a whole number above 0"),
         ("shardkit.E028", "REPLICA_INTERVAL", DEFAULT_REPLICA_INTERVAL, _is_seconds, "a number of seconds above 0"),
-        ("shardkit.E028", "REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG, _is_max_lag, MAX_LAG_FORM),
+        ("shardkit.E028", "REPLICA_MAX_LAG", DEFAULT_REPLICA_MAX_LAG, _are_seconds, SECONDS_FORM),
         ("shardkit.E028", "REPLICA_PRIMARY_CAP", None, _is_positive_or_none, "a whole number above 0, or None"),
         ("shardkit.E028", "REPLICA_READS", True, lambda value: isinstance(value, bool), "True or False"),
-        ("shardkit.E028", "REPLICA_WAIT", DEFAULT_REPLICA_WAIT, _is_seconds, "a number of seconds above 0"),
+        ("shardkit.E028", "REPLICA_WAIT", DEFAULT_REPLICA_WAIT, _are_seconds, SECONDS_FORM),
         ("shardkit.E028", "REPLICA_WEIGHTS", {}, _is_weights, "{alias of a replica: a number of 0 or more}"),
-        ("shardkit.E028", "REPLICA_WHEN_STALE", WHEN_STALE[0], WHEN_STALE.__contains__, '"primary", "wait" or "raise"'),
+        ("shardkit.E028", "REPLICA_WHEN_STALE", WHEN_STALE[0], _are_when_stale, WHEN_STALE_FORM),
         *(("shardkit.E028", f"STICKY_{key}", default, _is_name, "a text") for key, default in DEFAULT_STICKY.items()),
     )
     for check_id, key, default, is_right, wanted in rules:
@@ -270,10 +271,19 @@ def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_max_lag(value: object) -> bool:
+def _are_seconds(value: object) -> bool:
     """Say whether *value* is a number of seconds, or one for each of some primaries."""
-    values = list(value.values()) if isinstance(value, Mapping) else [value]
-    return all(seconds is not None and _is_seconds(seconds) for seconds in values)
+    return all(seconds is not None and _is_seconds(seconds) for seconds in _by_primary(value))
+
+
+def _are_when_stale(value: object) -> bool:
+    """Say whether *value* says what to do when nothing is fresh enough, or that for each of some primaries."""
+    return all(map(WHEN_STALE.__contains__, _by_primary(value)))
+
+
+def _by_primary(value: object) -> list[object]:
+    """List what *value* says of all primaries, or of each that it names."""
+    return list(value.values()) if isinstance(value, Mapping) else [value]
 
 
 def _is_weights(value: object) -> bool:

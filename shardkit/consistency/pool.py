@@ -41,6 +41,10 @@ class Pool:
         """Choose among *primary* and its replicas by what is known."""
         return selection.choose(primary, need, exclude=exclude)
 
+    def are_lost(self, primary: Alias) -> bool:
+        """Say whether no replica of *primary* answers."""
+        return selection.are_lost(primary)
+
     def sampled_after(self, primary: Alias, moment: float) -> Position | None:
         """Return a position of *primary* that was asked for after *moment*; None when there is none yet."""
         return readings.sampled_after(primary, moment)

@@ -55,14 +55,14 @@ class Reading:
         connection = self._connections.get(primary)
         if connection is None:
             choice, connection = self._chosen(primary)
-            if choice.is_lost and not choice.moved:
+            if choice.is_lost:
                 self._take_over(primary, choice)
             self.choices[primary], self._connections[primary] = choice, connection
         return connection
 
     def _take_over(self, primary: Alias, choice: Choice) -> None:
         cap = conf.get_settings().primary_read_cap
-        if cap is None:
+        if cap is None or primary in self._taken_over:
             return
         if not _taken_over.take(primary, cap):
             raise PrimaryReadsExceeded(primary, choice.why, cap)
@@ -128,15 +128,14 @@ class Reading:
         if choice.role is Role.REPLICA:
             return choice
         settings = conf.get_settings()
-        what = self.wish.when_stale or settings.when_stale
-        until = time.monotonic() + (settings.stale_wait if what == "wait" else 0)
-        while time.monotonic() < until:
+        what = self.wish.when_stale or settings.when_stales.get(primary, settings.when_stale)
+        wait = settings.stale_waits.get(primary, settings.stale_wait) if self.wish.wait is None else self.wish.wait
+        until = time.monotonic() + (wait if what == "wait" else 0)
+        while _may_get_replica(choice, until):
             pool().kick(primary)
             time.sleep(LOOKS_AGAIN)
             choice, is_session = self._by_session(primary)
-            if choice.role is Role.REPLICA:
-                return choice
-        if what == "raise" and not is_session:
+        if choice.role is Role.PRIMARY and what == "raise" and not is_session:
             raise NoFreshReplica(primary, choice.why)
         return choice
 
@@ -146,13 +145,19 @@ class Reading:
         session = current()
         need = session.need(primary, self.wish.max_lag)
         if not isinstance(need, Need):
-            return Choice(primary, Role.PRIMARY, need), True
+            return Choice(primary, Role.PRIMARY, need, is_lost=pool().are_lost(primary)), True
         choice = pool().choose(primary, need, frozenset(self._excluded))
         if choice.moved:
             session.leave(primary)
             left = LEFT.format(need.previous[0] if need.previous else "its replica")
-            return Choice(primary, Role.PRIMARY, f"{left}, {choice.why}"), True
+            return replace(choice, alias=primary, role=Role.PRIMARY, why=f"{left}, {choice.why}", moved=False), True
         return choice, choice.role is Role.PRIMARY and choice.why.startswith(STICKY)
+
+
+def _may_get_replica(choice: Choice, until: float) -> bool:
+    """Say whether a read that got the primary by *choice* may get a replica of it *until* then."""
+    rest = until - time.monotonic()
+    return choice.role is Role.PRIMARY and not choice.is_lost and current().bound_for(choice.alias) < rest
 
 
 class _TakenOver:

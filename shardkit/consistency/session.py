@@ -183,6 +183,15 @@ class Session:
         previous = (entry.replica, entry.life) if entry.replica else None
         return Need(includes=entry.required, max_lag=max_lag, previous=previous)  # type: ignore[arg-type]
 
+    def bound_for(self, alias: Alias) -> float:
+        """Return for how many seconds, at least, the primary answers this caller, whatever its replicas get."""
+        if self.suspicious:
+            return math.inf
+        known = self._states.get(alias)
+        if known is None or not known.entry.left or known.entry.replica:
+            return 0.0
+        return max(0.0, known.entry.left + LEFT_FOR - self.today())
+
     def _move_on(self, alias: Alias) -> _State:
         """Demand what the primary has by now of any replica: by now nobody reads the one that was left."""
         state = _State(Entry(UNKNOWN, since=int(self.today())), self.now(), HAS_LEFT)

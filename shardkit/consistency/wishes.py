@@ -26,6 +26,8 @@ class Wish:
     max_lag: float | None = None
     #: What to do when nothing is fresh enough; None leaves it to the settings.
     when_stale: str | None = None
+    #: How many seconds to wait, where that is what to do; None leaves it to the settings.
+    wait: float | None = None
 
     def joined(self, other: Wish) -> Wish:
         """Return what asks for no less than either."""
@@ -33,6 +35,7 @@ class Wish:
             self.primary or other.primary,
             _least(self.max_lag, other.max_lag),
             max(self.when_stale, other.when_stale, key=_STRICTNESS.index),
+            _least(self.wait, other.wait),
         )
 
 

@@ -323,14 +323,16 @@ class ShardedManager(_Manager[_M]):
 class ReplicaManager(ShardedManager[_M]):
     """A manager whose querysets read replicas that are at most *max_lag* seconds behind.
 
-    ``recent = ReplicaManager(max_lag=1)``; what it does when none is, *when_stale* says as `replica()` does.
+    ``recent = ReplicaManager(max_lag=1)``; what it does when none is, *when_stale* and *wait* say as in `replica()`.
     """
 
-    def __init__(self, *, max_lag: float | None = None, when_stale: str | None = None) -> None:
+    def __init__(
+        self, *, max_lag: float | None = None, when_stale: str | None = None, wait: float | None = None
+    ) -> None:
         super().__init__()
-        self.max_lag, self.when_stale = max_lag, when_stale
+        self.max_lag, self.when_stale, self.wait = max_lag, when_stale, wait
 
     def get_queryset(self) -> ShardedQuerySet[_M]:
         """Return a queryset that reads a replica that is fresh enough."""
         queryset: ShardedQuerySet[_M] = super().get_queryset()  # type: ignore[assignment]
-        return queryset.replica(max_lag=self.max_lag, when_stale=self.when_stale)
+        return queryset.replica(max_lag=self.max_lag, when_stale=self.when_stale, wait=self.wait)

@@ -49,17 +49,20 @@ class WishingQuerySet(models.QuerySet[_M]):
         """Read the primary, whatever replicas there are."""
         return self._wishing(Wish(primary=True))
 
-    def replica(self, *, max_lag: float | None = None, when_stale: str | None = None) -> Self:
+    def replica(
+        self, *, max_lag: float | None = None, when_stale: str | None = None, wait: float | None = None
+    ) -> Self:
         """Read a replica that is at most *max_lag* seconds behind; None leaves that to the settings.
 
-        *when_stale* says what to do when none is: ``"primary"``, ``"wait"`` or ``"raise"``; None leaves it to the
-        settings. In a transaction, and for what this session wrote, the primary answers in any case.
+        *when_stale* says what to do when none is: ``"primary"``, ``"wait"``, for *wait* seconds, or ``"raise"``; None
+        leaves it to the settings. In a transaction, and for what this session wrote, the primary answers in any case.
         """
-        if max_lag is not None and max_lag < 0:
-            raise ValueError(f"replica(): max_lag is {max_lag!r}. Make it a number of seconds of 0 or more.")
+        for name, seconds in (("max_lag", max_lag), ("wait", wait)):
+            if seconds is not None and seconds < 0:
+                raise ValueError(f"replica(): {name} is {seconds!r}. Make it a number of seconds of 0 or more.")
         if when_stale not in {None, *WHEN_STALE}:
             raise ValueError(f"replica(): when_stale is {when_stale!r}. Use one of {', '.join(WHEN_STALE)}.")
-        return self._wishing(Wish(max_lag=max_lag, when_stale=when_stale))
+        return self._wishing(Wish(max_lag=max_lag, when_stale=when_stale, wait=wait))
 
     def _wishing(self, wish: Wish) -> Self:
         clone: Self = self._chain()  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from shardkit import conf
@@ -68,23 +68,29 @@ def choose(
     rule = _Rule(need.includes, most, oldest(settings.lag_interval), now(), exclude)
     replicas = settings.replicas.get(primary, ())
     if need.previous is not None:
-        return _kept(primary, need.previous, replicas, rule)
+        choice = _kept(primary, need.previous, replicas, rule)
+        return replace(choice, is_lost=are_lost(primary, now=now)) if choice.moved else choice
     fresh: dict[Alias, Reading] = {}
     whys: dict[str, None] = {}
-    is_lost = bool(replicas)
     for alias in replicas:
         found = readings.latest(alias)
-        lost = why_lost(alias, found, rule.now, rule.max_age)
-        why = lost or rule.why_not(alias, found)
-        is_lost = is_lost and lost is not None
+        why = why_lost(alias, found, rule.now, rule.max_age) or rule.why_not(alias, found)
         if why is not None:
             whys[why] = None
         elif found is not None:
             fresh[alias] = found
     if not fresh:
-        return Choice(primary, Role.PRIMARY, "; ".join(whys) or "it has no replicas", is_lost=is_lost)
+        why = "; ".join(whys) or "it has no replicas"
+        return Choice(primary, Role.PRIMARY, why, is_lost=are_lost(primary, now=now))
     alias = _drawn(tuple(fresh), settings.weights, draw())
     return Choice(alias, Role.REPLICA, rule.freshness(fresh[alias]), fresh[alias].life)
+
+
+def are_lost(primary: Alias, *, now: Callable[[], float] = time.monotonic) -> bool:
+    """Say whether none of the replicas of *primary* answers, so that it takes over all their reads."""
+    settings = conf.get_settings()
+    replicas, max_age, moment = settings.replicas.get(primary, ()), oldest(settings.lag_interval), now()
+    return bool(replicas) and all(why_lost(alias, readings.latest(alias), moment, max_age) for alias in replicas)
 
 
 def oldest(interval: float) -> float:

@@ -109,8 +109,11 @@ class SimulatedReplicas(Pool):
             if chosen is not None:
                 return Choice(chosen, Role.REPLICA, f"fresh ({self._behind(chosen, now):.1f} s behind)", LIFE)
         why = "; ".join(dict.fromkeys(why for why in whys.values() if why is not None)) or "another replica was read"
-        is_lost = all(self.replicas[name].is_lost for name in whys)
-        return Choice(primary, Role.PRIMARY, why, moved=previous is not None, is_lost=is_lost)
+        return Choice(primary, Role.PRIMARY, why, moved=previous is not None, is_lost=self.are_lost(primary))
+
+    def are_lost(self, primary: Alias) -> bool:
+        """Say whether the test has lost all replicas of *primary*."""
+        return all(self.replicas[name].is_lost for name in conf.get_settings().replicas.get(primary, ()))
 
     def _why_not(self, name: Alias, need: Need, most: float, now: float) -> str | None:
         replica = self.replicas[name]

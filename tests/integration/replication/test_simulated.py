@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,7 +17,9 @@ from shardkit.catalog import idranges
 from shardkit.catalog.store import reset_map
 from shardkit.consistency.reading import Reading
 from shardkit.consistency.session import Session, session_scope
+from shardkit.consistency.vectors import UNKNOWN, Entry, Vector
 from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded, ReplicaIsReadOnly
+from shardkit.models import ReplicaManager
 from shardkit.testing import SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 from shardkit.topology.names import Alias
 from tests.shop.models import Booth, Country, Customer, Order
@@ -181,6 +184,67 @@ def test_when_nothing_is_fresh_enough_the_read_can_refuse_or_wait(
         Customer.objects.replica(when_stale="hope")
 
 
+def waited(read: Callable[[], object]) -> float:
+    began = time.monotonic()
+    read()
+    return time.monotonic() - began
+
+
+def test_how_long_a_read_waits_is_up_to_the_query_and_to_the_settings_of_its_primary(
+    replicas: SimulatedReplicas, settings: Any, customer: Customer, shard: str
+) -> None:
+    for name in ("default", shard):
+        replicas.set_lag(name, 4)
+    rows = Customer.objects.filter(pk=customer.pk)
+    assert 0.3 <= waited(lambda: list(rows.replica(max_lag=1, when_stale="wait", wait=0.3))) < 0.5
+
+    settings.SHARDKIT = {
+        **settings.SHARDKIT,
+        "REPLICA_MAX_LAG": 1,
+        "REPLICA_WHEN_STALE": {shard: "wait", "*": "raise"},
+        "REPLICA_WAIT": {shard: 0.2, "*": 0.1},
+    }
+    assert 0.2 <= waited(lambda: list(rows)) < 0.4
+    with pytest.raises(NoFreshReplica):
+        list(User.objects.all())
+    with pytest.raises(ValueError, match="wait is -1"):
+        Customer.objects.replica(wait=-1)
+
+
+class Recent(Customer):
+    """Customers by a manager of their own."""
+
+    recent: ClassVar = ReplicaManager(max_lag=1, when_stale="wait", wait=0.2)
+
+    class Meta:
+        app_label = "shop"
+        proxy = True
+
+
+def test_a_manager_can_say_how_long_its_queries_wait(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(shard, 4)
+
+    assert 0.2 <= waited(lambda: Recent.recent.get(pk=customer.pk)) < 0.4
+
+
+def test_nobody_waits_for_what_cannot_come(
+    replicas: SimulatedReplicas, settings: Any, customer: Customer, shard: str
+) -> None:
+    """A session that nothing is known about reads primaries, as one does for a while that has read two replicas."""
+    settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_WHEN_STALE": "wait", "REPLICA_WAIT": 1}
+    today = int(Session().today())
+    read_two = Session.from_vector(Vector({Alias(shard): Entry(UNKNOWN, since=today, left=today)}))
+
+    for session in (Session(suspicious=True), read_two):
+        with session_scope(session), assert_reads(**{shard: "primary"}):
+            assert waited(lambda: Customer.objects.get(pk=customer.pk)) < 0.5
+    replicas.lose(shard)
+    with session_scope(Session()), assert_reads(**{shard: "primary"}):
+        assert waited(lambda: Customer.objects.get(pk=customer.pk)) < 0.5
+
+
 def test_a_session_keeps_its_replica_and_leaves_it_only_forwards(
     replicas: SimulatedReplicas, customer: Customer, shard: str
 ) -> None:
@@ -230,6 +294,50 @@ def test_a_primary_takes_over_only_so_many_reads_of_lost_replicas(
     with session_scope(Session()):
         assert customer == Customer.objects.get(pk=customer.pk)
         assert customer == Customer.objects.primary().get(pk=customer.pk)
+
+
+@pytest.mark.parametrize("before", ["a replica", "the primary", "a write"])
+def test_reads_of_those_who_have_read_and_written_before_are_counted_too(
+    replicas: SimulatedReplicas, settings: Any, customer: Customer, shard: str, before: str
+) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_PRIMARY_CAP": 1}
+    session = Session()
+    with session_scope(session):
+        if before == "a write":
+            Customer.objects.filter(pk=customer.pk).update(score=1)
+        else:
+            rows = Customer.objects.primary() if before == "the primary" else Customer.objects.all()
+            rows.get(pk=customer.pk)
+    replicas.lose(shard)
+
+    def read() -> list[Customer]:
+        with session_scope(session):
+            return list(Customer.objects.filter(pk=customer.pk))
+
+    reading = Reading()
+    with session_scope(Session()):
+        reading.connection(Alias(shard))
+    for _ in range(2):
+        with pytest.raises(PrimaryReadsExceeded):
+            read()
+    reading.end()
+    assert [[customer]] * 3 == [read() for _ in range(3)]
+
+
+def test_who_asks_for_the_primary_takes_over_nothing(
+    replicas: SimulatedReplicas, settings: Any, customer: Customer, shard: str
+) -> None:
+    settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_PRIMARY_CAP": 1}
+    replicas.lose(shard)
+    reading = Reading()
+    reading.connection(Alias(shard))
+
+    with transaction.atomic():
+        assert customer == Customer.objects.get(pk=customer.pk)
+    with use_primary():
+        assert customer == Customer.objects.get(pk=customer.pk)
+    assert customer == Customer.objects.using(shard).get(pk=customer.pk)
+    reading.end()
 
 
 def test_a_copy_of_a_query_wishes_the_same(customer: Customer, shard: str) -> None:

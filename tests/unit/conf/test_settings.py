@@ -59,6 +59,22 @@ def test_the_numbers_have_defaults_and_can_be_set():
     assert settings.migrate_workers == 2
 
 
+def test_what_is_said_of_all_primaries_can_be_said_of_each():
+    plain = read_settings({"REPLICA_MAX_LAG": 5, "REPLICA_WHEN_STALE": "wait"})
+    assert ((5, {}), ("wait", {})) == ((plain.max_lag, plain.max_lags), (plain.when_stale, plain.when_stales))
+
+    found = read_settings(
+        {
+            "REPLICA_MAX_LAG": {"one": 5, "*": 60},
+            "REPLICA_WHEN_STALE": {"one": "wait", "*": "raise"},
+            "REPLICA_WAIT": {"one": 2},
+        }
+    )
+    assert (60, {"one": 5}) == (found.max_lag, found.max_lags)
+    assert ("raise", {"one": "wait"}) == (found.when_stale, found.when_stales)
+    assert (0.5, {"one": 2}) == (found.stale_wait, found.stale_waits)
+
+
 @pytest.mark.parametrize("raw", [{"BUCKETS": 5000}, {"SHARDS": "one"}, {"PLACEMENT": {"a": "x", "A": "y"}}, [1]])
 def test_settings_that_nothing_can_go_on_with_are_an_error_that_says_what_to_do(raw: Any):
     with pytest.raises(SettingsInvalid) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -169,6 +170,13 @@ class TestReplicasThatWereLeft:
         found.note_read(PRIMARY, B)
 
         assert Entry(UNKNOWN, "a", "life", since=LEFT + 1, left=LEFT) == found.vector().entries[PRIMARY]
+
+    def test_it_is_known_for_how_long_only_the_primary_answers(self) -> None:
+        several = HAS_LEFT.joined(Vector({PRIMARY: Entry(OLD, "b", "life", since=LEFT)}))
+
+        assert [LEFT_FOR - 1, 0] == [at(LEFT + later, several).bound_for(PRIMARY) for later in (1, LEFT_FOR)]
+        assert [0, 0] == [found.bound_for(PRIMARY) for found in (Session(), at(LEFT + 1))]
+        assert math.inf == Session(suspicious=True).bound_for(PRIMARY)
 
 
 def test_what_is_written_while_a_read_is_noted_is_demanded() -> None:

@@ -137,6 +137,14 @@ def test_replicas_are_lost_when_none_answers() -> None:
     assert choice().is_lost
 
 
+def test_they_are_lost_for_a_caller_too_who_had_one_of_them() -> None:
+    health.failed(A, "gone")
+    found(B, age=5)
+
+    lost = choice(Need(previous=(A, LIFE)))
+    assert (True, True) == (lost.moved, lost.is_lost)
+
+
 @pytest.mark.parametrize("other", [{"behind": 60.0}, {"behind": None}, {"is_replica": False}])
 def test_a_replica_that_answers_is_not_lost(other: Any) -> None:
     health.failed(A, "gone")
