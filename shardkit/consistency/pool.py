@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from shardkit.errors import PrimaryDemoted
 from shardkit.replication import health, monitor, readings, selection
+from shardkit.vendors.replication.base import Failure
 from shardkit.vendors.replication.registry import replication_of
 
 if TYPE_CHECKING:
@@ -114,18 +115,22 @@ class Pool:
             return None
         return connection
 
-    def has_failed(self, choice: Choice, error: BaseException) -> bool:
-        """Say whether *error* came of the replica and not of the statement; one that is gone is banned for a while."""
+    def failure(self, choice: Choice, error: BaseException) -> Failure | None:
+        """Say how the chosen replica has failed, None if *error* came of the statement, or of another database.
+
+        One that is gone is banned for a while.
+        """
         connection = connections[choice.alias]
-        if replication_of(connection).conflicts(error):
-            return True
-        if not isinstance(error, (OperationalError, InterfaceError)):
-            return False
+        if getattr(error, "shardkit_alias", choice.alias) != choice.alias:
+            return None
+        failure = replication_of(connection).failure(error)
+        if failure is not None or not isinstance(error, (OperationalError, InterfaceError)):
+            return failure
         if connection.connection is not None and connection.is_usable():
-            return False
+            return None
         health.failed(choice.alias, error)
         connection.close()
-        return True
+        return Failure.GONE
 
     def succeeded(self, choice: Choice) -> None:
         """Note that the chosen replica has answered."""

@@ -25,6 +25,7 @@ from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded
 from shardkit.replication.selection import Choice, Need
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.topology.nodes import Role
+from shardkit.vendors.replication.base import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,12 @@ class Reading:
     only_primary: frozenset[Alias] = frozenset()
     choices: dict[Alias, Choice] = field(default_factory=dict)
     _connections: dict[Alias, BaseDatabaseWrapper] = field(default_factory=dict)
+    #: Replicas that have failed.
     _excluded: set[Alias] = field(default_factory=set)
+    #: Primaries of which a replica lacked a table or a column: if no other one answers, they have the last word.
+    _lacking: set[Alias] = field(default_factory=set)
+    #: Primaries that have to answer, and why.
+    _must_be_primary: dict[Alias, str] = field(default_factory=dict)
     #: Primaries that are read only because all their replicas are lost.
     _taken_over: list[Alias] = field(default_factory=list)
 
@@ -97,20 +103,36 @@ class Reading:
 
     def lost(self, error: BaseException) -> bool:
         """Say whether *error* came from a replica that failed, so that the statement can be tried elsewhere."""
-        found = False
-        for choice in list(self.choices.values()):
-            if choice.role is Role.REPLICA and pool().has_failed(choice, error):
-                self._excluded.add(choice.alias)
-                found = True
-        if found:
+        replicas = [(primary, choice) for primary, choice in self.choices.items() if choice.role is Role.REPLICA]
+        found = [(primary, choice, pool().failure(choice, error)) for primary, choice in replicas]
+        failures = [(primary, choice, failure) for primary, choice, failure in found if failure is not None]
+        for primary, choice, failure in failures:
+            self._leave_out(primary, choice, failure)
+        if failures:
             self.choices.clear()
             self._connections.clear()
-        return found
+        return bool(failures)
+
+    def _leave_out(self, primary: Alias, choice: Choice, failure: Failure) -> None:
+        """Try the statement without the replica that was chosen, or on the primary if no replica can be asked instead.
+
+        Who reads one that only lacks what a statement names goes on reading it, but for this statement.
+        """
+        is_behind = failure is Failure.BEHIND
+        if failure is Failure.READ_ONLY or (is_behind and self._is_kept(primary)):
+            self._must_be_primary[primary] = f"{choice.alias} cannot answer: {failure.value}"
+        else:
+            self._excluded.add(choice.alias)
+            self._lacking |= {primary} if is_behind else set()
+
+    def _is_kept(self, primary: Alias) -> bool:
+        need = current().need(primary)
+        return isinstance(need, Need) and need.previous is not None
 
     def _chosen(self, primary: Alias) -> tuple[Choice, BaseDatabaseWrapper]:
         if primary in self.only_primary or primary not in conf.get_settings().replicas:
             return _on_primary(primary, "it has no replicas")
-        reason = _must_be_primary(primary, self.wish)
+        reason = self._must_be_primary.get(primary) or _must_be_primary(primary, self.wish)
         if reason is not None:
             return _on_primary(primary, reason)
         while True:
@@ -129,6 +151,7 @@ class Reading:
             return choice
         settings = conf.get_settings()
         what = self.wish.when_stale or settings.when_stales.get(primary, settings.when_stale)
+        what = "primary" if primary in self._lacking else what
         wait = settings.stale_waits.get(primary, settings.stale_wait) if self.wish.wait is None else self.wish.wait
         until = time.monotonic() + (wait if what == "wait" else 0)
         while _may_get_replica(choice, until):

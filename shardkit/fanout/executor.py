@@ -53,7 +53,7 @@ def _statements(lanes: Sequence[Lane]) -> Iterator[Statement]:
 
 def _in_turn(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        with naming(job.alias):
+        with naming(job.alias, job.cursor.db):
             job.cursor.execute(job.sql, job.params)
 
 

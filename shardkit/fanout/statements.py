@@ -64,7 +64,7 @@ class Statement:
         """Note what went wrong, and where, for whoever reads the traceback."""
         self.error = error
         if isinstance(error, Error):
-            _name(error, self.alias)
+            _name(error, self.alias, self.cursor.db)
 
 
 @dataclass(slots=True, eq=False)
@@ -100,16 +100,17 @@ class Lane:
 
 
 @contextmanager
-def naming(alias: Alias) -> Iterator[None]:
-    """Let an error of the block say which database it is of."""
+def naming(alias: Alias, connection: Any) -> Iterator[None]:
+    """Let an error of the block say which database it is of: to people *alias*, to us the one of *connection*."""
     try:
         yield
     except Error as error:
-        _name(error, alias)
+        _name(error, alias, connection)
         raise
 
 
-def _name(error: Error, alias: Alias) -> None:
+def _name(error: Any, alias: Alias, connection: Any) -> None:
+    error.shardkit_alias = connection.alias
     error.add_note(f"The statement ran on the database {alias!r}.")
 
 
@@ -121,7 +122,7 @@ def lanes_of(jobs: Iterable[Job]) -> list[Lane]:
         lane = lanes.get(connection)
         if lane is None:
             vendor = vendor_of(connection)
-            with naming(job.alias), connection.wrap_database_errors:
+            with naming(job.alias, connection), connection.wrap_database_errors:
                 lane = lanes[connection] = Lane(vendor, vendor.session())
         lane.statements.append(Statement(job.alias, job.cursor, job.sql, job.params))
     return list(lanes.values())

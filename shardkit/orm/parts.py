@@ -6,13 +6,14 @@ compiling, opening cursors. Only the waiting is shared.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
 
 from shardkit.fanout import Job, run
+from shardkit.fanout.statements import naming
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE
 from shardkit.orm.reaching import reach
 
@@ -44,7 +45,7 @@ class Part:
 
     def whole(self) -> Iterator[list[Any]]:
         """Yield all rows in one list."""
-        with closing(self.cursor), self.cursor.db.wrap_database_errors:
+        with closing(self.cursor), self._naming(), self.cursor.db.wrap_database_errors:
             rows = list(self.cursor.fetchall())
         yield rows
 
@@ -54,8 +55,11 @@ class Part:
             yield from rows
 
     def _fetched(self) -> list[Any]:
-        with self.cursor.db.wrap_database_errors:
+        with self._naming(), self.cursor.db.wrap_database_errors:
             return list(self.cursor.fetchmany(self.chunk_size))
+
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming(self.alias, self.cursor.db)
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class _Question:
                 yield from self._spending(budget)
         except Error as error:
             error.add_note(f"The rows came from the database {self.source.alias!r}.")
+            error.shardkit_alias = connection_of(self.source.alias).alias  # type: ignore[attr-defined]
             raise
         self.is_answered = True
 

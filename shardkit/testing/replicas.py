@@ -157,10 +157,9 @@ class SimulatedReplicas(Pool):
         """Answer always: what is lost is not chosen."""
         return self.connection(primary, choice)
 
-    def has_failed(self, choice: Choice, error: BaseException) -> bool:
+    def failure(self, choice: Choice, error: BaseException) -> None:
         """Leave every error to the statement."""
         del choice, error
-        return False
 
     def succeeded(self, choice: Choice) -> None:
         """Learn nothing from it."""

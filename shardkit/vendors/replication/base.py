@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from contextlib import closing
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,6 +47,15 @@ class ReplicaState:
     why: str = ""
 
 
+class Failure(Enum):
+    """Why a replica gave no answer to a read, which may get one elsewhere."""
+
+    GONE = "it is gone"
+    CANCELLED = "the read held up what it has to follow"
+    BEHIND = "it lacks a table or a column"
+    READ_ONLY = "the read writes"
+
+
 class Replication(Protocol):
     """What one vendor can say."""
 
@@ -69,8 +79,8 @@ class Replication(Protocol):
         """Let the server refuse what *connection* writes from here on."""
         ...
 
-    def conflicts(self, error: BaseException) -> bool:
-        """Say whether a replica gave up a read for the sake of following; the read can be tried elsewhere."""
+    def failure(self, error: BaseException) -> Failure | None:
+        """Say why a replica has answered with *error*; None where another database would not do better."""
         ...
 
 

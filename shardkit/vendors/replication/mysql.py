@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shardkit.errors import PositionUnknown
 from shardkit.positions.gtid import Gtids, MySqlGtids
-from shardkit.vendors.replication.base import ReplicaState, Sample, asked, name_of_life
+from shardkit.vendors.replication.base import Failure, ReplicaState, Sample, asked, cause_of, name_of_life
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,6 +39,15 @@ YOUNG: Final = 2
 
 #: Whether both threads of the replication run: what a replica shows that may be written to. MySQL has no such variable.
 _RUNNING: Final = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'SLAVE_RUNNING'"
+
+
+_FAILURES: Final = {
+    1054: Failure.BEHIND,  # an unknown column
+    1146: Failure.BEHIND,  # an unknown table
+    1290: Failure.READ_ONLY,  # of the server, by its option
+    1792: Failure.READ_ONLY,  # of the transaction
+    1836: Failure.READ_ONLY,  # of the server, by what it does
+}
 
 
 class MySQLReplication:
@@ -77,10 +86,10 @@ class MySQLReplication:
         """Let every transaction of the session be read-only, whatever its user may do."""
         asked(connection, "SET SESSION TRANSACTION READ ONLY")
 
-    def conflicts(self, error: BaseException) -> bool:
-        """Know of no such error: what is applied waits for readers, or they for it."""
-        del error
-        return False
+    def failure(self, error: BaseException) -> Failure | None:
+        """Know it by the number of the error; what is applied waits for readers, or they for it."""
+        cause = cause_of(error)
+        return _FAILURES.get(cause.args[0]) if cause.args else None
 
 
 def _written(connection: BaseDatabaseWrapper) -> tuple[Position, bool]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shardkit.errors import PrimaryDemoted
 from shardkit.positions.lsn import Lsn, end_of_records, parse
-from shardkit.vendors.replication.base import ReplicaState, Sample, asked, cause_of, name_of_life
+from shardkit.vendors.replication.base import Failure, ReplicaState, Sample, asked, cause_of, name_of_life
 from shardkit.vendors.replication.timelines import Followed
 
 if TYPE_CHECKING:
@@ -45,8 +45,14 @@ _STATE: Final = (
     " FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver ON true"
 )
 _UNPROVEN: Final = "it has not yet replayed anything of timeline {0}, which it receives"
-#: A standby cancels what would delay its replay: as a failed serialization, or as a deadlock with the replay.
-_CONFLICTS: Final = frozenset({"40001", "40P01"})
+_FAILURES: Final = {
+    # A standby cancels what would delay its replay: as a failed serialization, or as a deadlock with the replay.
+    "40001": Failure.CANCELLED,
+    "40P01": Failure.CANCELLED,
+    "42703": Failure.BEHIND,
+    "42P01": Failure.BEHIND,
+    "25006": Failure.READ_ONLY,
+}
 
 
 class PostgreSQLReplication:
@@ -93,10 +99,10 @@ class PostgreSQLReplication:
         """Let every transaction of the session be read-only, also if the standby is promoted."""
         asked(connection, "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
 
-    def conflicts(self, error: BaseException) -> bool:
-        """Know the errors by which a standby cancels what would delay its replay."""
+    def failure(self, error: BaseException) -> Failure | None:
+        """Know it by the code of the error."""
         cause = cause_of(error)
-        return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in _CONFLICTS
+        return _FAILURES.get(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
 
 
 @dataclass(frozen=True, slots=True)

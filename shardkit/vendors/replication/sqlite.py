@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import OperationalError
 
 from shardkit.positions.counter import Counter
-from shardkit.vendors.replication.base import ReplicaState, Sample, asked, name_of_life
+from shardkit.vendors.replication.base import Failure, ReplicaState, Sample, asked, name_of_life
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -30,6 +30,11 @@ COUNT: Final = (
 )
 READ: Final = f"SELECT incarnation, count FROM {TABLE} WHERE id = 1"  # noqa: S608 - our own name
 _NO_TABLE: Final = f"no such table: {TABLE}"
+_FAILURES: Final = {
+    "no such column": Failure.BEHIND,
+    "no such table": Failure.BEHIND,
+    "attempt to write a readonly database": Failure.READ_ONLY,
+}
 
 
 class SQLiteReplication:
@@ -73,10 +78,9 @@ class SQLiteReplication:
         _require_same_file(connection)
         asked(connection, "PRAGMA query_only = 1")
 
-    def conflicts(self, error: BaseException) -> bool:
-        """Know of no such error: readers and the copy do not wait for each other."""
-        del error
-        return False
+    def failure(self, error: BaseException) -> Failure | None:
+        """Know it by the text of the error; readers and the copy do not wait for each other."""
+        return next((failure for text, failure in _FAILURES.items() if text in str(error)), None)
 
 
 def _life(connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:

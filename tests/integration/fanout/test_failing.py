@@ -90,6 +90,7 @@ def test_the_first_error_ends_the_others_and_is_djangos_with_its_database() -> N
         run(jobs(*statements))
 
     assert f"ran on the database {shards()[1]!r}" in told(caught.value)
+    assert shards()[1] == caught.value.shardkit_alias  # type: ignore[attr-defined]
     assert isinstance(caught.value, DatabaseError)
 
 
@@ -98,6 +99,7 @@ def test_an_error_of_the_last_statement_is_told_too() -> None:
         run(jobs("SELECT 1", "SELECT 1", WORLD.failing))
 
     assert f"ran on the database {shards()[2]!r}" in told(caught.value)
+    assert shards()[2] == caught.value.shardkit_alias  # type: ignore[attr-defined]
 
 
 def test_an_error_of_one_job_alone_is_told_too() -> None:
@@ -105,6 +107,7 @@ def test_an_error_of_one_job_alone_is_told_too() -> None:
         run(jobs(WORLD.failing))
 
     assert f"ran on the database {shards()[0]!r}" in told(caught.value)
+    assert shards()[0] == caught.value.shardkit_alias  # type: ignore[attr-defined]
 
 
 @runs_together
@@ -190,6 +193,7 @@ def test_a_connection_that_is_lost_already_is_djangos_error(apart: Any, lose: Ca
         run(done)
 
     assert f"ran on the database {shards()[1]!r}" in told(caught.value)
+    assert shards()[1] == caught.value.shardkit_alias  # type: ignore[attr-defined]
     assert asked(shards()[0], on=apart) == 7
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from shardkit.consistency.pool import Pool
+from shardkit.fanout.statements import naming
 from shardkit.replication.selection import Choice
 from shardkit.topology.nodes import Role
+from shardkit.vendors.replication.base import Failure
 from tests.fix_replicas import PRIMARY, REPLICAS, Family
 
 
@@ -67,3 +70,11 @@ def test_a_connection_without_autocommit_is_left_open() -> None:
     assert known is driver()
     connection.rollback()
     connection.set_autocommit(True)
+
+
+def test_an_error_of_one_database_says_nothing_of_the_others_in_the_statement(family: Family, life: str) -> None:
+    with pytest.raises(DatabaseError) as raised, naming(PRIMARY, connections[REPLICAS[0]]):
+        family.sql(REPLICAS[0], "SELECT * FROM absent")
+
+    other = replace(chosen(life), alias=REPLICAS[1])
+    assert (Failure.BEHIND, None) == tuple(Pool().failure(choice, raised.value) for choice in (chosen(life), other))

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connections, transaction
 from shardkit.errors import PositionUnknown, PrimaryDemoted
 from shardkit.positions.lsn import Lsn, end_of_records, parse
 from shardkit.positions.position import Position
+from shardkit.vendors.replication.base import Failure
 from shardkit.vendors.replication.mysql import YOUNG
 from shardkit.vendors.replication.registry import replication_of
 from tests.fix_replicas import PATIENCE, PRIMARY, REPLICAS, VENDOR, Family, Servers
@@ -152,11 +153,25 @@ def test_a_connection_that_is_read_only_refuses_to_write_through_django(family: 
     assert family.count() == 0
 
 
-def test_an_error_of_the_statement_is_no_conflict(family: Family) -> None:
+@pytest.mark.parametrize(
+    ("statement", "failure"),
+    [
+        ("SELECT * FROM absent", Failure.BEHIND),
+        ("SELECT absent FROM thing", Failure.BEHIND),
+        ("SELECT absent(id) FROM thing", None),
+        ("SELEKT", None),
+        ("INSERT INTO thing VALUES (2)", Failure.READ_ONLY),
+    ],
+)
+def test_it_is_known_which_errors_another_database_would_not_have(
+    family: Family, statement: str, failure: Failure | None
+) -> None:
+    connection = family.connection(REPLICAS[0])
+    replication_of(connection).make_read_only(connection)
     with pytest.raises(DatabaseError) as raised:
-        family.sql(REPLICAS[0], "SELECT * FROM nothing")
+        family.sql(REPLICAS[0], statement)
 
-    assert not replication_of(connections[REPLICAS[0]]).conflicts(raised.value)
+    assert failure is replication_of(connection).failure(raised.value)
 
 
 @pytest.mark.django_db
@@ -431,7 +446,7 @@ def test_a_read_that_delays_the_replay_is_cancelled_as_a_conflict(servers: Serve
     with pytest.raises(DatabaseError) as raised:
         _read_while_rows_go_away(servers)
 
-    assert replication_of(connections[REPLICAS[0]]).conflicts(raised.value)
+    assert Failure.CANCELLED is replication_of(connections[REPLICAS[0]]).failure(raised.value)
 
 
 def _read_while_rows_go_away(servers: Servers) -> None:
