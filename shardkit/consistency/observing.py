@@ -1,47 +1,45 @@
 """Which statements of this process changed a primary, or showed something of it?
 
-Every connection to a primary that has replicas is watched: what is written through it, be it raw SQL or the second
-phase of a commit, is noted in the session of the caller when it is committed, and what is read at once. A statement
-that cannot be told for a read is a write. Connections to replicas are made read-only.
+Every connection to a primary that has replicas is watched: what is written through it, be it raw SQL, a procedure or
+the second phase of a commit, is noted in the session of the caller when it is committed, and what is read at once.
+What is still open when Django turns autocommit on again was committed by that, if by nothing else. Connections to
+replicas are made read-only.
 """
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.signals import connection_created
+from django.db.backends.utils import CursorWrapper
 
 from shardkit import conf
 from shardkit.catalog.statements import are_own
 from shardkit.consistency.pool import pool
 from shardkit.consistency.session import Session, current
+from shardkit.consistency.statements import Effect, effect_of
 from shardkit.vendors.replication.registry import replication_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.base.base import BaseDatabaseWrapper as _Wrapper
 
-#: Statements of more characters than this are not remembered.
-LONG: Final = 4000
-#: What may stand before the first word of a statement: white space, comments and parentheses.
-_BEFORE: Final = r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*"
-_FLAGS: Final = re.IGNORECASE | re.DOTALL
-#: Statements that change no row, as long as they hold no word that does.
-_READS: Final = re.compile(rf"{_BEFORE}(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW|DESCRIBE|DESC|FETCH)\b", _FLAGS)
-#: Statements that neither read rows nor change any.
-_NEITHER: Final = re.compile(
-    rf"{_BEFORE}(?:SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START|SET|RESET|PRAGMA|DECLARE|CLOSE|DISCARD)\b", _FLAGS
-)
-#: Words by which a statement that begins like a read may write, or be followed by one that does.
-_CHANGES: Final = re.compile(
-    r";\s*\S|\b(?:INTO|INSERT|UPDATE\s+(?!OF\b|NOWAIT\b|SKIP\b)\S|DELETE|MERGE|REPLACE\s+INTO)\b", re.IGNORECASE
-)
+    _Cursor = CursorWrapper
+else:
+    _Wrapper = _Cursor = object
+
+#: A procedure may do anything, and be at work when its first rows are here.
+CALLED: Final = Effect.WRITES | Effect.COMMITS
 
 
-def watch(*, sender: Any, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
+def start() -> None:
+    """Watch every connection that is opened from here on."""
+    connection_created.connect(watch, dispatch_uid="shardkit.consistency")
+
+
+def watch(*, sender: Any, connection: _Wrapper, **_kwargs: object) -> None:
     """Watch a *connection* that was just opened, if replicas follow its database; make one to a replica read-only."""
     del sender
     settings = conf.get_settings()
@@ -53,64 +51,123 @@ def watch(*, sender: Any, connection: BaseDatabaseWrapper, **_kwargs: object) ->
 
 def watch_writes(connection: Any) -> None:
     """Note in sessions what is written and seen through *connection*."""
-    if not getattr(connection, "shardkit_is_watched", False):
-        connection.shardkit_is_watched, connection.shardkit_writers = True, set()
+    if _noting not in connection.execute_wrappers:
         # At the front: Django's execute_wrapper() takes the last one away when its block ends.
         connection.execute_wrappers.insert(0, _noting)
-        connection.commit = _committing(connection, connection.commit)
+        connection.shardkit_writers = set()
+        connection.__class__ = _watched(connection.__class__)
 
 
-def start() -> None:
-    """Watch every connection that is opened from here on."""
-    connection_created.connect(watch, dispatch_uid="shardkit.consistency")
+class Watched(_Wrapper):
+    """A connection whose transactions and procedures are seen (a mixin of its vendor's `DatabaseWrapper`)."""
+
+    #: The sessions that have written in the transaction that is open.
+    shardkit_writers: set[Session]
+
+    def commit(self) -> None:
+        """Commit, and note what was written."""
+        try:
+            super().commit()
+        finally:  # an error may have come after the database had committed
+            note_committed(self)
+
+    def rollback(self) -> None:
+        """Roll back; nothing was written."""
+        super().rollback()
+        self.shardkit_writers = set()
+
+    def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Tell the driver, which commits what is open before it goes on without transactions."""
+        try:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+        finally:
+            if autocommit:
+                note_committed(self)
+
+    def make_cursor(self, cursor: Any) -> Any:
+        """Return a cursor whose procedures are seen."""
+        return _observed(super().make_cursor(cursor))
+
+    def make_debug_cursor(self, cursor: Any) -> Any:
+        """Return one that is logged, too."""
+        return _observed(super().make_debug_cursor(cursor))
+
+
+class Observed(_Cursor):
+    """A cursor that tells of what runs past Django's execute wrappers (a mixin of a `CursorWrapper`)."""
+
+    #: It has executed something that may go on while its rows are read.
+    shardkit_goes_on = False
+
+    def callproc(self, procname: str, params: Any = None, kparams: Any = None) -> Any:
+        """Call a procedure, which may write."""
+        try:
+            return super().callproc(procname, params, kparams)
+        finally:
+            _note(self.db, self, CALLED)
+
+    def close(self) -> None:
+        """Close the cursor, which waits for what it has begun."""
+        try:
+            self.cursor.close()
+        finally:
+            if self.shardkit_goes_on:
+                _note(self.db, self, CALLED)
+                self.shardkit_goes_on = False
+
+
+@cache
+def _watched(kind: Any) -> Any:
+    """Return *kind*, the class of a connection, with what watches it; its SQL stays that of the plain class."""
+    if issubclass(kind, Watched):
+        return kind
+    plain = getattr(kind, "plain_class", kind)
+    return type(kind.__name__, (Watched, kind), {"plain_class": plain, "__module__": kind.__module__})
+
+
+def _observed(cursor: Any) -> Any:
+    if isinstance(cursor, CursorWrapper):  # a tool's own may be anything
+        kind: Any = type(cursor)
+        cursor.__class__ = _observed_class(kind)
+    return cursor
+
+
+@cache
+def _observed_class(kind: Any) -> Any:
+    return type(kind.__name__, (Observed, kind), {"__module__": kind.__module__})
 
 
 def _noting(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:  # noqa: FBT001 - Django's signature
-    connection = context["connection"]
-    text = sql if isinstance(sql, str) else str(sql)
-    effect = _remembered(text) if len(text) < LONG else effect_of(text)
-    if effect is None or are_own():
+    effect = effect_of(sql if isinstance(sql, str) else str(sql))
+    if effect is Effect.NOTHING or are_own():
         return execute(sql, params, many, context)
     try:
         return execute(sql, params, many, context)
     finally:  # an error does not say that nothing was done
-        if effect is _wrote and pool().is_in_transaction(connection):
+        _note(context["connection"], context["cursor"], effect)
+
+
+def _note(connection: Any, cursor: Any, effect: Effect) -> None:
+    if effect is Effect.SHOWS:
+        current().note_seen(connection.alias)
+    elif pool().is_in_transaction(connection):
+        if Effect.WRITES in effect:
             connection.shardkit_writers.add(current())
-        else:
-            effect(connection.alias)
-
-
-def _wrote(alias: Any) -> None:
-    current().note_write(alias)
-
-
-def _saw(alias: Any) -> None:
-    current().note_seen(alias)
-
-
-def effect_of(sql: str) -> Callable[[Any], None] | None:
-    """Return what has to be noted after *sql*: that it wrote, that it showed something, or nothing."""
-    if _READS.match(sql):
-        return _wrote if _CHANGES.search(sql) else _saw
-    return None if _NEITHER.match(sql) and not _CHANGES.search(sql) else _wrote
-
-
-_remembered: Final = lru_cache(maxsize=1024)(effect_of)
-
-
-def _committing(connection: BaseDatabaseWrapper, commit: Callable[[], None]) -> Callable[[], None]:
-    def commit_and_note() -> None:
-        try:
-            commit()
-        finally:  # an error may have come after the database had committed
-            note_committed(connection)
-
-    return commit_and_note
+        if Effect.COMMITS in effect:
+            _note_written(connection)
+    elif Effect.WRITES in effect:
+        current().note_write(connection.alias)
+        if isinstance(cursor, Observed):
+            cursor.shardkit_goes_on = Effect.COMMITS in effect
 
 
 def note_committed(connection: Any) -> None:
     """Note in the sessions that have written through *connection* that their transaction has ended."""
-    writers: set[Session] = getattr(connection, "shardkit_writers", set())
+    _note_written(connection)
     connection.shardkit_writers = set()
+
+
+def _note_written(connection: Any) -> None:
+    writers: Iterable[Session] = getattr(connection, "shardkit_writers", ())
     for session in writers:
         session.note_write(connection.alias)

@@ -88,7 +88,11 @@ CALLABLES: Final[dict[str, tuple[str, ...]]] = {
     "django.db.backends.base.base.BaseDatabaseWrapper.savepoint_commit": ("self", "sid"),
     "django.db.backends.base.base.BaseDatabaseWrapper.commit": ("self",),
     "django.db.backends.base.base.BaseDatabaseWrapper.rollback": ("self",),
+    "django.db.backends.base.base.BaseDatabaseWrapper._set_autocommit": ("self", "autocommit"),
+    "django.db.backends.base.base.BaseDatabaseWrapper.make_cursor": ("self", "cursor"),
+    "django.db.backends.base.base.BaseDatabaseWrapper.make_debug_cursor": ("self", "cursor"),
     "django.db.backends.base.base.BaseDatabaseWrapper.check_constraints": ("self", "table_names"),
+    "django.db.backends.utils.CursorWrapper.callproc": ("self", "procname", "params", "kparams"),
     "django.db.transaction.Atomic": ("using", "savepoint", "durable"),
 }
 
