@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
+from shardkit.errors import SettingsInvalid
 from shardkit.topology.names import LOGICAL
 
 
@@ -24,8 +26,9 @@ class ShardkitConfig(AppConfig):
         from shardkit.consistency import observing
 
         checks.register_all()
-        observing.start()
         post_migrate.connect(_write_first_map, sender=self, dispatch_uid="shardkit.first_map")
+        with suppress(SettingsInvalid):  # the checks tell what is wrong
+            observing.start()
 
 
 def _write_first_map(*, using: str, **_kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db import connections
 from django.db.backends.signals import connection_created
 from django.db.backends.utils import CursorWrapper
 
@@ -35,8 +36,11 @@ CALLED: Final = Effect.WRITES | Effect.COMMITS
 
 
 def start() -> None:
-    """Watch every connection that is opened from here on."""
+    """Watch every connection of this process: those that are opened from here on, and those that are open."""
     connection_created.connect(watch, dispatch_uid="shardkit.consistency")
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None:
+            watch(sender=type(connection), connection=connection)
 
 
 def watch(*, sender: Any, connection: _Wrapper, **_kwargs: object) -> None:

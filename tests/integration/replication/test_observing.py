@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from shardkit.consistency import observing
@@ -135,6 +135,22 @@ def test_what_is_rolled_back_is_no_write(family: Family, session: Session) -> No
 def _is_committed(family: Family) -> bool:
     connections[PRIMARY].close()
     return bool(family.sql(PRIMARY, "SELECT * FROM thing"))
+
+
+def test_a_connection_that_is_open_already_is_watched_from_the_start(
+    settings: Any, family: Family, session: Session
+) -> None:
+    """An app that stands before shardkit has asked the database when it got ready."""
+    replicated, settings.SHARDKIT = settings.SHARDKIT, {}
+    for alias in (PRIMARY, REPLICAS[0]):
+        family.connection(alias)
+    settings.SHARDKIT = replicated
+    observing.start()
+
+    family.write()
+    assert has_written(session)
+    with pytest.raises(DatabaseError):
+        family.sql(REPLICAS[0], "INSERT INTO thing VALUES (2)")
 
 
 def test_a_connection_is_watched_once_however_often_it_is_opened(family: Family, session: Session) -> None:
