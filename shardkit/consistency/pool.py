@@ -97,23 +97,33 @@ class Pool:
     def opened(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper | None:
         """Return the connection to the chosen replica if that answers and is the server that the monitor knows.
 
-        A connection to another server is closed, so that the next read follows the name anew.
+        In a transaction of the caller's it may show what was there when that began, whatever was measured since. A
+        connection to another server is closed, so that the next read follows the name anew.
         """
         connection = self.connection(primary, choice)
+        if self.is_in_transaction(connection):
+            return None
         try:
             connection.ensure_connection()
-            proof = (connection.connection, choice.life)
-            if getattr(connection, "shardkit_proof", None) != proof:
-                if not replication_of(connection).lives(connection, choice.life):
-                    if not self.is_in_transaction(connection):
-                        connection.close()
-                    return None
-                connection.shardkit_proof = proof  # type: ignore[attr-defined]
+            if self.is_in_transaction(connection):  # autocommit is off in the settings
+                return None
+            if not self._leads_there(connection, choice):
+                connection.close()
+                return None
         except (OperationalError, InterfaceError) as error:
             health.failed(choice.alias, error)
             connection.close()
             return None
         return connection
+
+    def _leads_there(self, connection: Any, choice: Choice) -> bool:
+        """Say whether *connection* leads to what was chosen; each that is opened is asked once."""
+        proof = (connection.connection, choice.life)
+        if getattr(connection, "shardkit_proof", None) != proof:
+            if not replication_of(connection).lives(connection, choice.life):
+                return False
+            connection.shardkit_proof = proof
+        return True
 
     def failure(self, choice: Choice, error: BaseException) -> Failure | None:
         """Say how the chosen replica has failed, None if *error* came of the statement, or of another database.

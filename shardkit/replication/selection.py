@@ -60,7 +60,7 @@ def choose(
     now: Callable[[], float] = time.monotonic,
     draw: Callable[[], float] = random.random,
 ) -> Choice:
-    """Choose among *primary* and its replicas; those of *exclude* have just failed."""
+    """Choose among *primary* and its replicas; those of *exclude* cannot be read just now."""
     settings = conf.get_settings()
     most = settings.max_lags.get(primary, settings.max_lag)
     if need.max_lag is not None and need.max_lag < most:
@@ -133,7 +133,7 @@ class _Rule:
     def why_not(self, alias: Alias, reading: Reading | None) -> str | None:
         """Say why the replica *alias*, which answers, cannot be read; None if it can."""
         if alias in self.exclude:
-            return "it failed just now"
+            return "it cannot be read just now"
         if reading is None:
             return "no reading yet"
         if not reading.is_replica:

@@ -117,7 +117,7 @@ def test_what_follows_no_primary_is_no_replica() -> None:
 def test_a_replica_that_has_just_failed_is_not_tried_again() -> None:
     found(A)
 
-    assert "it failed just now; no reading yet" == reason(exclude=frozenset({A}))
+    assert "it cannot be read just now; no reading yet" == reason(exclude=frozenset({A}))
 
 
 def test_a_banned_replica_is_left_out() -> None:
@@ -193,7 +193,7 @@ def test_a_caller_whose_replica_cannot_go_on_gets_the_primary_first(b: Any, why:
 
 def test_a_caller_leaves_a_replica_that_is_banned_or_was_just_tried() -> None:
     found(A)
-    assert "it failed just now" == reason(Need(previous=(A, LIFE)), exclude=frozenset({A}))
+    assert "it cannot be read just now" == reason(Need(previous=(A, LIFE)), exclude=frozenset({A}))
 
     health.failed(A, "gone")
     assert Choice(PRIMARY, Role.PRIMARY, "banned 1 s", moved=True) == choice(Need(previous=(A, LIFE)))
