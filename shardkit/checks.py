@@ -42,7 +42,8 @@ def register_all() -> None:
 def check_settings(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Check SHARDKIT, DATABASES and what goes with them."""
     found = [_message(problem.id, problem.fact, problem.hint, None) for problem in conf.current_problems()]
-    if not found and conf.get_settings().replicas and not _is_sticky():
+    is_readable = not any(message.is_serious() for message in found)
+    if is_readable and conf.get_settings().replicas and not _is_sticky():
         fact = "There are replicas, and MIDDLEWARE lacks the StickyPrimaryMiddleware: users may miss what they wrote."
         found.append(_message(STICKY_WARNING, fact, f"Add {MIDDLEWARE!r} as the first entry of MIDDLEWARE.", None))
     return found

@@ -26,11 +26,12 @@ shardkit.E020   "default" and the shards are of different vendors
 shardkit.E021   DATABASE_ROUTERS lacks the ShardRouter
 shardkit.E022   LOOKUP_CACHE is not in CACHES
 shardkit.E023   AUTOCOMMIT is off
-shardkit.E024   ATOMIC_REQUESTS is on for a shard
+shardkit.E024   ATOMIC_REQUESTS is on for a shard or a replica
 shardkit.E025   PLACEMENT names a replica
 shardkit.E026   a FANOUT_… or GATHER_… option is not what it has to be                    (nothing can go on)
 shardkit.E027   GATHER_COORDINATOR is no PostgreSQL database of its own
 shardkit.E028   a REPLICA_… or STICKY_… option is not what it has to be                   (nothing can go on)
+shardkit.W004   ATOMIC_REQUESTS is on, and there are replicas
 ==============  ======================================================================================
 """
 
@@ -86,6 +87,11 @@ class _Given:
     def replicas(self) -> dict[Alias, tuple[Alias, ...]]:
         """The replicas of each primary."""
         return replicas_in(self.raw)
+
+    @cached_property
+    def replica_aliases(self) -> tuple[Alias, ...]:
+        """Every alias that takes no writes, as often as it is listed."""
+        return tuple(name for names in self.replicas.values() for name in names)
 
     @cached_property
     def primaries(self) -> tuple[Alias, ...]:
@@ -197,7 +203,7 @@ def _place(config: Mapping[str, Any]) -> str:
 
 def _replicas(given: _Given) -> Iterator[Problem]:
     """Find replicas that are primaries, or replicas of two, or that show another's rows."""
-    listed = Counter(name for names in given.replicas.values() for name in names)
+    listed = Counter(given.replica_aliases)
     for alias, times in listed.items():
         if times > 1:
             yield Problem("shardkit.E015", f"The replica {alias!r} is listed {times} times.", "A replica follows one.")
@@ -221,9 +227,8 @@ def _replicas(given: _Given) -> Iterator[Problem]:
 
 def _placement_on_replica(given: _Given) -> Iterator[Problem]:
     """Find apps and models placed where nothing may be written."""
-    listed = {name for names in given.replicas.values() for name in names}
     for key, alias in given.placement.items():
-        if alias in listed:
+        if alias in given.replica_aliases:
             yield Problem(
                 "shardkit.E025", f"SHARDKIT['PLACEMENT'][{key!r}] names the replica {alias!r}.", "Name its primary."
             )
@@ -251,7 +256,7 @@ def _engines(given: _Given) -> Iterator[Problem]:
             f"DATABASES['default'] has the engine {default.get('ENGINE')!r}, which knows nothing of the others.",
             f"Write {wanted}.",
         )
-    for alias in (*given.primaries, *(name for names in given.replicas.values() for name in names)):
+    for alias in (*given.primaries, *given.replica_aliases):
         if alias != LOGICAL and is_logical(given.config(alias)):
             yield Problem(
                 "shardkit.E019",
@@ -295,22 +300,34 @@ def _lookup_cache(given: _Given) -> Iterator[Problem]:
 
 
 def _transactions(given: _Given) -> Iterator[Problem]:
-    """Find settings that take transactions out of the hands of the logical connection."""
-    if not given.shards:
-        return
-    for alias in dict.fromkeys((LOGICAL, *(shard.primary for shard in given.shards))):
-        config = given.config(alias)
+    """Find settings that take transactions out of the hands of the logical connection, or keep replicas in one."""
+    primaries = (LOGICAL, *(shard.primary for shard in given.shards)) if given.shards else ()
+    in_turn = "Leave it on: transaction.atomic() decides what is committed together, on every shard."
+    frozen = "A transaction on a replica shows what was there when it began, so that replica is read by nobody."
+    for alias in dict.fromkeys((*primaries, *given.replica_aliases)):
+        config, is_replica = given.config(alias), alias in given.replica_aliases
         if config.get("AUTOCOMMIT", True) is False:
-            yield Problem(
-                "shardkit.E023",
-                f"DATABASES[{alias!r}] has AUTOCOMMIT off.",
-                "Leave it on: transaction.atomic() decides what is committed together, on every shard.",
-            )
+            hint = f"Leave it on. {frozen}" if is_replica else in_turn
+            yield Problem("shardkit.E023", f"DATABASES[{alias!r}] has AUTOCOMMIT off.", hint)
         if alias != LOGICAL and config.get("ATOMIC_REQUESTS"):
+            own = frozen if is_replica else "Its transactions take in the shards that they touch."
             yield Problem(
                 "shardkit.E024",
                 f"DATABASES[{alias!r}] has ATOMIC_REQUESTS on, so every request opens a transaction there.",
-                "Set it on 'default' only: its transactions take in the shards that they touch.",
+                f"Set it on 'default' only. {own}",
+            )
+
+
+def _atomic_views(given: _Given) -> Iterator[Problem]:
+    """Find primaries whose replicas no view reads."""
+    for alias in (LOGICAL, *given.replicas) if given.replicas else ():
+        if given.config(alias).get("ATOMIC_REQUESTS") and alias not in given.shard_primaries:
+            whose = "replicas" if alias == LOGICAL else f"replicas of {alias!r}"
+            yield Problem(
+                "shardkit.W004",
+                f"DATABASES[{alias!r}] has ATOMIC_REQUESTS on: views are inside a transaction, and so read no {whose}.",
+                "Turn it off and put transaction.atomic() around what belongs together, or put "
+                "transaction.non_atomic_requests on views that only read.",
             )
 
 
@@ -320,8 +337,8 @@ def _coordinator(given: _Given) -> Iterator[Problem]:
     if alias is None:
         return
     names = f"SHARDKIT['GATHER_COORDINATOR'] names {alias!r}"
-    replicas = {name for replica_names in given.replicas.values() for name in replica_names}
-    others = [name for name in (*given.primaries, *replicas) if given.identity(name) == given.identity(alias)]
+    known = dict.fromkeys((*given.primaries, *given.replica_aliases))
+    others = [name for name in known if given.identity(name) == given.identity(alias)]
     if alias not in given.databases:
         yield Problem("shardkit.E027", f"{names}, which is not in DATABASES.", "Add it there, as an empty database.")
     elif vendor_word(given.config(alias)) != "postgresql" or vendor_word(given.config(LOGICAL)) != "postgresql":
@@ -344,5 +361,6 @@ RULES: Final[tuple[Callable[[_Given], Iterator[Problem]], ...]] = (
     _router,
     _lookup_cache,
     _transactions,
+    _atomic_views,
     _coordinator,
 )

@@ -159,6 +159,7 @@ def test_what_contradicts_the_databases_is_a_problem(raw, expected):
         ({"default": {**LOGICAL, "AUTOCOMMIT": False}}, ["E023"]),
         ({"one": sqlite("/data/one", ATOMIC_REQUESTS=True)}, ["E024"]),
         ({"default": {**LOGICAL, "ATOMIC_REQUESTS": True}}, []),
+        ({"audit": sqlite("/data/audit", AUTOCOMMIT=False, ATOMIC_REQUESTS=True)}, []),
         ({"one": {"ENGINE": "acme.backend", "NAME": "one"}}, []),
     ],
 )
@@ -170,6 +171,25 @@ def test_a_replica_that_shows_the_rows_of_another_primary_is_a_problem():
     databases = {**DATABASES, "copy": sqlite("/data/two")}
 
     assert ids({"SHARDS": {"eu": {"primary": "one", "replicas": ["copy"]}, "us": "two"}}, databases) == ["E016"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"copy": sqlite("/data/copy", AUTOCOMMIT=False)}, ["E023"]),
+        ({"copy": sqlite("/data/copy", ATOMIC_REQUESTS=True)}, ["E024"]),
+        ({"default": {**LOGICAL, "ATOMIC_REQUESTS": True}}, ["W004"]),
+        ({"audit": sqlite("/data/audit", ATOMIC_REQUESTS=True)}, ["W004"]),
+    ],
+)
+def test_what_keeps_replicas_from_being_read_is_a_problem(changed, expected):
+    assert ids({"REPLICAS": {"audit": ["copy"]}}, {**DATABASES, **changed}) == expected
+
+
+def test_a_shard_in_whose_transaction_every_request_is_has_one_problem():
+    databases = {**DATABASES, "one": sqlite("/data/one", ATOMIC_REQUESTS=True)}
+
+    assert ids({"SHARDS": {"eu": {"primary": "one", "replicas": ["copy"]}}}, databases) == ["E024"]
 
 
 def test_a_missing_default_is_a_problem():
