@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from contextlib import ExitStack, closing
 from functools import cache
@@ -106,14 +107,16 @@ _installing: Final = Lock()
 
 
 @cache
-def _installed() -> tuple[tempfile.TemporaryDirectory[str], Path]:
+def _installed() -> Path:
+    """Return a folder that lives as long as the process."""
     directory = tempfile.TemporaryDirectory(prefix="soak-")
-    return directory, Path(directory.name)
+    atexit.register(directory.cleanup)
+    return Path(directory.name)
 
 
 def _template(home: Home) -> Path:
     with _installing:
-        _, directory = _installed()
+        directory = _installed()
         if not (directory / "data").exists():
             directory.chmod(0o777)
             home.run(
