@@ -113,6 +113,14 @@ class Reading:
             self._connections.clear()
         return bool(failures)
 
+    def broke_off(self, error: BaseException) -> None:
+        """Note that *error* came after some rows had been handed out, so that nobody else can give the others."""
+        aliases = {primary: choice.alias for primary, choice in self.choices.items()}
+        if self.lost(error):
+            for primary, alias in aliases.items():
+                if alias in self._excluded:
+                    current().leave(primary)
+
     def _leave_out(self, primary: Alias, choice: Choice, failure: Failure) -> None:
         """Try the statement without the replica that was chosen, or on the primary if no replica can be asked instead.
 

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
-from django.db import Error, connections
+from django.db import connections
 
 from shardkit import conf
 from shardkit.budgets import spend
 from shardkit.consistency.reading import Reading, reading_by
+from shardkit.orm import attempts
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import LogicalAlias, is_read, tag
 from shardkit.orm.distinct_groups import compiler_of
@@ -36,7 +37,7 @@ from shardkit.signals import announce, announce_reads
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from shardkit.routing.plan import Plan
@@ -116,26 +117,19 @@ class SelectPlanner:
         if reading is None:
             self._go_to_primary(alias)
             return self.execute_unplanned(*how)
-        try:
-            return self._read_one(reading, alias, *how)
-        finally:
-            reading.end()
+        return self._read(reading, lambda: self._by_reading(reading, alias, *how), *how)
 
-    def _read_one(self, reading: Reading, alias: Alias, *how: Any) -> Any:
-        while True:
-            connection = reading.connection(alias)
-            try:
-                if connection.alias == alias:
-                    self._go_to_primary(alias)
-                else:
-                    self._go_to(connection)
-                answer = self.execute_unplanned(*how)
-            except Error as error:
-                if not reading.lost(error):
-                    raise
-            else:
-                self._has_read(reading)
-                return answer
+    def _by_reading(self, reading: Reading, alias: Alias, *how: Any) -> Any:
+        connection = reading.connection(alias)
+        if connection.alias == alias:
+            self._go_to_primary(alias)
+        else:
+            self._go_to(connection)
+        return self.execute_unplanned(*how)
+
+    def _read(self, reading: Reading, run: Callable[[], Any], result_type: str, chunked_fetch: bool, *_: Any) -> Any:  # noqa: FBT001
+        is_streamed = result_type == MULTI and chunked_fetch
+        return attempts.read(reading, run, lambda: self._has_read(reading), is_streamed=is_streamed)
 
     def _go_to_primary(self, alias: Alias) -> None:
         if alias != LOGICAL:
@@ -169,25 +163,16 @@ class SelectPlanner:
 
     def _on_several(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         spend(plan, self.query.model, "select")
+        if isinstance(plan, Gather) and (elsewhere := coordinator.coordinator_for(self)) is not None:
+            return coordinator.run(self, elsewhere, plan, *how)
         reading = None if isinstance(plan, Refuse) else self._reading(LOGICAL, *plan.aliases)
         if reading is None:
             return self._together(plan, *how)
-        try:
-            return self._read_several(reading, plan, *how)
-        finally:
-            reading.end()
+        return self._read(reading, lambda: self._together_by(reading, plan, *how), *how)
 
-    def _read_several(self, reading: Reading, plan: Merge | Gather | Refuse, *how: Any) -> Any:
-        while True:
-            try:
-                with reading_by(reading):
-                    answer = self._together(plan, *how)
-            except Error as error:
-                if not reading.lost(error):
-                    raise
-            else:
-                self._has_read(reading)
-                return answer
+    def _together_by(self, reading: Reading, plan: Merge | Gather | Refuse, *how: Any) -> Any:
+        with reading_by(reading):
+            return self._together(plan, *how)
 
     def _together(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         match plan:
@@ -196,8 +181,7 @@ class SelectPlanner:
             case Merge():
                 return merge_groups.execute(self, plan, *how)
             case Gather():
-                alias = coordinator.coordinator_for(self)
-                return gather.execute(self, plan, *how) if alias is None else coordinator.run(self, alias, *how)
+                return gather.execute(self, plan, *how)
             case Refuse():
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")

@@ -12,7 +12,7 @@ from django.db import connections
 from shardkit import conf
 from shardkit.consistency.reading import Reading
 from shardkit.consistency.wishes import Wish
-from shardkit.orm.gathering import gather
+from shardkit.orm.gathering import coordinator, gather
 from shardkit.orm.merging.finishing import finished
 from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.planning import refuse
@@ -48,17 +48,23 @@ def reading_from(plan: Plan, query: Any, *, is_read: bool) -> Plan:
     replicas = conf.get_settings().replicas
     if not replicas or isinstance(plan, Refuse):
         return plan
-    only_primary = frozenset((LOGICAL,)) if isinstance(plan, (Merge, Gather)) else frozenset()
-    is_read = is_read and not query.select_for_update
-    wish = wish_of(query) if is_read else Wish(primary=True)
-    reading = Reading(wish, only_primary)
-    asked = (LOGICAL,) if isinstance(plan, Local) else (plan.alias,) if isinstance(plan, Single) else plan.aliases
-    reads = []
-    for alias in asked:
-        if alias in replicas:
-            choice = reading.looked_up(alias)
-            reads.append(f"{alias} is read from {choice.alias}: {choice.why}")
+    elsewhere = coordinator.coordinator_over(connections[LOGICAL]) if isinstance(plan, Gather) else None
+    if isinstance(plan, Gather) and elsewhere is not None:
+        whys = {name: (name, coordinator.why(elsewhere)) for name in coordinator.primaries_of(plan)}
+    else:
+        whys = _whys(plan, query, is_read=is_read and not query.select_for_update)
+    reads = (f"{primary} is read from {alias}: {why}" for primary, (alias, why) in whys.items())
     return replace(plan, reads=tuple(reads))
+
+
+def _whys(plan: Local | Single | Merge | Gather, query: Any, *, is_read: bool) -> dict[Alias, tuple[Alias, str]]:
+    """Return for each primary with replicas from where it would be read, and why."""
+    replicas = conf.get_settings().replicas
+    only_primary = frozenset((LOGICAL,)) if isinstance(plan, (Merge, Gather)) else frozenset()
+    reading = Reading(wish_of(query) if is_read else Wish(primary=True), only_primary)
+    asked = (LOGICAL,) if isinstance(plan, Local) else (plan.alias,) if isinstance(plan, Single) else plan.aliases
+    choices = {primary: reading.looked_up(primary) for primary in asked if primary in replicas}
+    return {primary: (choice.alias, choice.why) for primary, choice in choices.items()}
 
 
 def _pushed_rows(query: Any) -> Iterator[str]:

@@ -14,14 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import ProgrammingError, connections
 
 from shardkit import conf
+from shardkit.consistency.session import current
 from shardkit.errors import CoordinatorOutOfDate
+from shardkit.orm._django import MULTI
+from shardkit.orm.aliases import is_read
 from shardkit.orm.reaching import asked
+from shardkit.replication.selection import Choice
 from shardkit.routing import owners
 from shardkit.routing.registry import Kind, databases_of, models_placed
+from shardkit.signals import announce_reads
 from shardkit.topology.names import LOGICAL, Alias
+from shardkit.topology.nodes import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from shardkit.routing.plan import Gather
 
 #: The table in which a coordinator keeps what it was told.
 RECORD: Final = "shardkit_coordinator"
@@ -35,25 +43,61 @@ conf.settings_reset.append(_checked.clear)
 
 def coordinator_for(compiler: Any) -> Alias | None:
     """Return the database that can answer the statement of *compiler* in place of a gather, None if none can."""
-    alias = conf.get_settings().gather_coordinator
-    if alias is None or compiler.connection.vendor != "postgresql":
-        return None
-    if any(connections[name].in_atomic_block for name in (LOGICAL, *owners.all_aliases())):
-        return None
-    if alias not in _checked:
+    alias = coordinator_over(compiler.connection)
+    if alias is not None and alias not in _checked:
         require_up_to_date(alias)
         _checked.add(alias)
     return alias
 
 
-def run(compiler: Any, alias: Alias, *how: Any) -> Any:
+def coordinator_over(connection: Any) -> Alias | None:
+    """Return the database that answers gathers of *connection* at this moment, if it is up to date."""
+    alias = conf.get_settings().gather_coordinator
+    if alias is None or connection.vendor != "postgresql":
+        return None
+    if any(connections[name].in_atomic_block for name in (LOGICAL, *owners.all_aliases())):
+        return None
+    return alias
+
+
+def run(compiler: Any, alias: Alias, plan: Gather, *how: Any) -> Any:
     """Run the statement of *compiler* on the coordinator *alias*, as its vendor's own compiler does.
 
-    Its tables have no primary keys, so a GROUP BY names every column that depends on one.
+    Its tables have no primary keys, so a GROUP BY names every column that depends on one. It reads the primaries of
+    *plan*, so the session has seen what they have.
     """
     compiler.connection = connections[alias]
     compiler.collapse_group_by = lambda expressions, _having: expressions
-    return compiler.execute_unplanned(*how)
+    answer = compiler.execute_unplanned(*how)
+    primaries = primaries_of(plan)
+    _note_seen(primaries)
+    if is_read(compiler.using):
+        announce_reads(compiler.query.model, {name: Choice(name, Role.PRIMARY, why(alias)) for name in primaries})
+    result_type, is_chunked, *_ = how
+    return _seen(primaries, answer) if result_type == MULTI and is_chunked else answer
+
+
+def primaries_of(plan: Gather) -> tuple[Alias, ...]:
+    """List the primaries with replicas that a coordinator reads for *plan*."""
+    replicas = conf.get_settings().replicas
+    return tuple(name for name in dict.fromkeys((LOGICAL, *plan.aliases)) if name in replicas)
+
+
+def why(alias: Alias) -> str:
+    """Say why what the coordinator *alias* answers comes from primaries."""
+    return f"the coordinator {alias} reads primaries"
+
+
+def _note_seen(primaries: Iterable[Alias]) -> None:
+    for primary in primaries:
+        current().note_seen(primary)
+
+
+def _seen(primaries: Iterable[Alias], chunks: Iterable[Any]) -> Iterator[Any]:
+    """Yield *chunks*, each of which may show more than the one before: foreign tables are opened one after another."""
+    for chunk in chunks:
+        _note_seen(primaries)
+        yield chunk
 
 
 def tables_to_read() -> Iterator[tuple[str, tuple[Alias, ...]]]:

@@ -15,15 +15,19 @@ from django.db.models.functions import RowNumber
 from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
+from shardkit.consistency.session import Session, session_scope
 from shardkit.errors import CoordinatorOutOfDate
 from shardkit.management.coordinating import MARK
 from shardkit.orm.gathering.coordinator import _checked
+from shardkit.testing import assert_reads, routed_reads, simulated_replicas
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, same
 from tests.oracle import ORACLE
 from tests.shop.models import Country, Customer, Order, Product, Shipment
 
 ALIAS = "coordinator"
+WHY = f"the coordinator {ALIAS} reads primaries"
+SHARDS = ("shard_0", "shard_1", "shard_2", "shard_3")
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases="__all__"),
     pytest.mark.skipif("connections['default'].vendor != 'postgresql'", reason="postgres_fdw is PostgreSQL's"),
@@ -108,6 +112,48 @@ def test_in_a_transaction_rows_are_gathered_because_only_we_see_them(coordinator
     assert coordinator not in dict(seen)
     with transaction.atomic(using=str(shop.orders[0].shard)), queries_by_database() as seen:
         list(QUESTIONS["a join across shards"]())
+    assert coordinator not in dict(seen)
+
+
+READS: dict[str, Callable[[Any], object]] = {
+    "all": list,
+    "iterator": lambda rows: list(rows.iterator(chunk_size=1)),
+    "count": lambda rows: rows.count(),
+    "named": lambda rows: list(rows.using("default")),
+}
+
+
+@pytest.mark.usefixtures("coordinator")
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_what_it_shows_is_what_primaries_have_and_is_not_gone_again(
+    shop: Shop, read: Callable[[Any], object], request: pytest.FixtureRequest
+) -> None:
+    shipment = shop.shipments[0]
+    with simulated_replicas({"default": 1, **dict.fromkeys(SHARDS, 1)}) as replicas:
+        for name in ("default", *SHARDS):
+            replicas.set_lag(name, 10)
+        with routed_reads() as found:
+            read(QUESTIONS["a join across shards"]())
+        expected = {(name, name, WHY) for name in ("default", *SHARDS)}
+        assert set(found.reads) == (set() if "named" in request.node.name else expected)
+
+        with assert_reads(default="primary", **{str(shipment.shard): "primary"}):
+            list(Shipment.objects.filter(pk=shipment.pk))
+            list(Product.objects.all())
+        with session_scope(Session()), assert_reads(**{str(shipment.shard): "replica"}):
+            list(Shipment.objects.filter(pk=shipment.pk))
+
+
+def test_the_route_says_that_it_reads_primaries_and_asks_it_nothing(coordinator: str) -> None:
+    with simulated_replicas(dict.fromkeys(SHARDS, 1)), queries_by_database() as seen:
+        question: Any = QUESTIONS["a join across shards"]()
+        route = str(question.route())
+        with transaction.atomic():
+            gathered = str(question.route())
+
+    for name in SHARDS:
+        assert f"{name} is read from {name}: {WHY}" in route
+        assert f"{name} is read from {name}: it is inside a transaction" in gathered
     assert coordinator not in dict(seen)
 
 

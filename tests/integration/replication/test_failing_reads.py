@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connections, models
+from django.db import DatabaseError, OperationalError, connections, models
 from django.test.utils import isolate_apps
 
 from shardkit.consistency.session import Session, current, session_scope
-from shardkit.errors import NoFreshReplica
+from shardkit.errors import NoFreshReplica, PrimaryReadsExceeded
 from shardkit.models import PlacedModel
 from shardkit.replication import health, monitor, readings
 from shardkit.replication.selection import Need, choose
@@ -160,6 +160,76 @@ class Next(models.IntegerField):  # type: ignore[type-arg]
 
     def select_format(self, *_: Any) -> tuple[str, tuple[()]]:
         return ("nextval('numbers')" if VENDOR == "postgresql" else "nextval(numbers)"), ()
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="other drivers hold all rows")
+class TestRowsThatComeLater:
+    """A replica may be lost while `iterator()` reads from a cursor on its server."""
+
+    COUNT = 1000
+
+    @pytest.fixture
+    def things(self, servers: Servers, thing: Any) -> Any:
+        change(servers, "DELETE FROM thing", f"INSERT INTO thing SELECT generate_series(1, {self.COUNT})")
+        servers.catch_up()
+        return thing.objects.order_by("id")
+
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_one_that_is_lost_before_the_first_row_loses_none(
+        self, servers: Servers, things: Any, *, is_kept: bool
+    ) -> None:
+        if is_kept:
+            keep(things.model)
+
+        def ended(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
+            result = execute(sql, params, many, context)
+            end_all(servers, context["connection"].alias)
+            return result
+
+        first, second = (connections[alias].execute_wrapper(ended) for alias in REPLICAS)
+        with first, second, routed_reads() as found:
+            rows = list(things.iterator(chunk_size=100))
+
+        assert list(range(1, self.COUNT + 1)) == [row.id for row in rows]
+        assert [PRIMARY] == answered(found)
+        assert any(health.banned_for(alias) for alias in REPLICAS)
+
+    def test_one_that_is_lost_between_rows_is_the_callers_error_and_is_left(
+        self, servers: Servers, things: Any
+    ) -> None:
+        with routed_reads() as found:
+            rows = iter(things.iterator(chunk_size=100))
+            assert 1 == next(rows).id
+        (replica,) = answered(found)
+        assert replica == current().vector().entries[PRIMARY].replica
+        end_all(servers, replica)
+
+        with pytest.raises(OperationalError):
+            list(rows)
+        assert health.banned_for(Alias(replica))
+        assert "" == current().vector().entries[PRIMARY].replica
+        with routed_reads() as found:
+            assert self.COUNT == len(list(things.iterator(chunk_size=100)))
+        assert replica not in answered(found)
+
+    def test_rows_that_nobody_takes_give_their_place_back(self, settings: Any, things: Any) -> None:
+        settings.SHARDKIT = {**settings.SHARDKIT, "REPLICA_PRIMARY_CAP": 1}
+        for _ in range(3):
+            for alias in REPLICAS:
+                health.failed(alias, "gone")
+            rows = iter(things.iterator(chunk_size=100))
+            next(rows)
+            with session_scope(Session()), pytest.raises(PrimaryReadsExceeded):
+                list(things)
+            del rows
+
+
+def end_all(servers: Servers, alias: str) -> None:
+    """End all connections to a replica."""
+    servers.machine(REPLICAS.index(Alias(alias))).ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
 
 
 @needs_servers
