@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import time
+from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +23,13 @@ from shardkit.replication.watching import Watcher
 from shardkit.vendors.replication.registry import replication_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from shardkit.positions.position import Position
     from shardkit.topology.names import Alias
+    from shardkit.vendors.replication.base import Sample
 
 logger: Final = logging.getLogger("shardkit.replication")
 
@@ -58,18 +62,28 @@ class _Group:
             watcher.start()
 
     def stop(self) -> None:
-        """Let all threads end."""
-        self.stopped.set()
+        """Let all threads end, and forget what they have found: it says nothing of a moment when nobody looks."""
+        with self._guard:
+            self.stopped.set()
+            readings.forget(self.primary, *self.replicas)
         for watcher in self.watchers:
             watcher.wake()
 
     def stop_if_idle(self) -> None:
         """Let all threads end if nobody has asked for a while."""
         if time.monotonic() - self.asked > IDLE:
-            with _lock:
+            with _lock:  # so that no other group begins before what this one has found is forgotten
                 if _groups.get(self.primary) is self:
                     del _groups[self.primary]
-            self.stop()
+                self.stop()
+
+    def keep(self, note: Callable[[], None]) -> bool:
+        """Let *note* keep what a look has found, unless the threads are to end; say whether it did."""
+        with self._guard:
+            if self.stopped.is_set():
+                return False
+            note()
+            return True
 
     def note_lost(self) -> None:
         """Say when the last replica is lost, and when the first is back."""
@@ -98,17 +112,19 @@ class _Source(Watcher):
         began = time.monotonic()
         sample = replication_of(connection).sample(connection, self.memo)
         self.memo = sample.memo
-        if not self.group.stopped.is_set():
-            if sample.is_writable and sample.position is not None:
-                readings.note_sample(self.alias, Sampled(began, sample.position, self.opened))
-            else:
-                readings.note_demoted(self.alias)
+        if self.group.keep(partial(self._note, began, sample)):
             self._tell(is_demoted=not sample.is_writable)
             for follower in self.group.followers:
                 follower.wake()
             self.group.note_lost()
             self.group.stop_if_idle()
         return sample.is_writable
+
+    def _note(self, began: float, sample: Sample) -> None:
+        if sample.is_writable and sample.position is not None:
+            readings.note_sample(self.alias, Sampled(began, sample.position, self.opened))
+        else:
+            readings.note_demoted(self.alias)
 
     def failed(self, error: Exception) -> None:
         """Say that nothing new is known; without new samples the replicas are ever further behind."""
@@ -146,11 +162,9 @@ class _Follower(Watcher):
         why = self._compare(state.life, found, newest) or state.why
         is_there = newest is None or (found is not None and found.includes(newest.position))
         self._misses = 0 if is_there else self._misses + 1
-        if not self.group.stopped.is_set():
-            behind = (
-                None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
-            )
-            readings.note(self.alias, Reading(found, state.life, taken, behind, state.is_replica, why))
+        behind = None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
+        reading = Reading(found, state.life, taken, behind, state.is_replica, why)
+        if self.group.keep(partial(readings.note, self.alias, reading)):
             health.succeeded(self.alias)
             self.group.note_lost()
             self.group.stop_if_idle()
@@ -191,6 +205,8 @@ class _Follower(Watcher):
 
 _lock = Lock()
 _groups: Final[dict[Alias, _Group]] = {}
+#: Primaries of which the log says by now that no thread could be started.
+_unseen: Final[set[Alias]] = set()
 #: What the parents of this process were looking at.
 _parents: Final[list[_Group]] = []
 #: The threads that hold still while this process forks.
@@ -222,6 +238,7 @@ def stop() -> None:
     with _lock:
         groups = list(_groups.values())
         _groups.clear()
+        _unseen.clear()
     for group in groups:
         group.stop()
     watchers = [watcher for group in groups for watcher in group.watchers]
@@ -249,8 +266,11 @@ def _started(primary: Alias) -> _Group:
                 group.start()
             except RuntimeError as error:  # Python cannot, when it is about to end; the primary answers
                 group.stop()
-                logger.warning("Nobody looks at the replicas of %s: %s", primary, error, extra={"alias": primary})
+                if primary not in _unseen:
+                    _unseen.add(primary)
+                    logger.warning("Nobody looks at the replicas of %s: %s", primary, error, extra={"alias": primary})
             else:
+                _unseen.discard(primary)
                 _groups[primary] = group
         return group
 

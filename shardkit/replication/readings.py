@@ -161,11 +161,12 @@ def note_demoted(primary: Alias) -> None:
     _samples.pop(primary, None)
 
 
-def forget() -> None:
-    """Forget everything."""
-    _readings.clear()
-    _samples.clear()
-    _demoted.clear()
+def forget(*aliases: Alias) -> None:
+    """Forget what is known of *aliases*; everything, if none is named."""
+    for alias in aliases or (*_readings, *_samples, *_demoted):
+        _readings.pop(alias, None)
+        _samples.pop(alias, None)
+        _demoted.discard(alias)
 
 
 def _thinned(samples: tuple[Sampled, ...]) -> tuple[Sampled, ...]:

@@ -238,6 +238,24 @@ def test_it_ends_when_nobody_asks_and_begins_again_with_the_next(monkeypatch: py
     wait_for(lambda: choice(max_lag=1).role is Role.REPLICA)
 
 
+def test_replicas_that_nobody_has_read_for_a_while_are_unknown_and_not_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading()
+    reading(1)
+    groups = dict(monitor._groups)
+    monkeypatch.setattr(monitor, "IDLE", 0.2)
+    wait_for(lambda: PRIMARY not in monitor._groups)
+    assert [None] * 3 == [readings.newest(PRIMARY), *map(readings.latest, REPLICAS)]
+    assert not groups[PRIMARY].keep(lambda: pytest.fail("What was found before is kept."))
+
+    monkeypatch.undo()
+    later = choose(PRIMARY, Need(), now=lambda: time.monotonic() + 70)
+    assert ("no reading yet", False) == (later.why, later.is_lost)
+    wait_for(lambda: choice(max_lag=1).role is Role.REPLICA)
+    assert "are lost" not in caplog.text
+
+
 def test_connections_of_the_application_are_not_touched() -> None:
     for alias in (PRIMARY, *REPLICAS):
         connections[alias].close()
@@ -289,6 +307,25 @@ def test_python_may_be_about_to_end(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "no reading yet" == choice().why
     assert {} == monitor._groups
     assert "Nobody looks at the replicas of grid: can't start new thread" in caplog.text
+
+
+def test_the_log_says_once_that_no_thread_can_be_started_until_one_can(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: Watcher) -> None:
+        raise RuntimeError(f"can't start new thread {self.name}")
+
+    def said() -> int:
+        return sum("Nobody looks" in record.getMessage() for record in caplog.records)
+
+    for times in (1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Watcher, "start", refuse)
+            for _ in range(10):
+                monitor.watch(PRIMARY)
+        assert times == said()
+        first_look()
+        monitor._groups.pop(PRIMARY).stop()
 
 
 class TestFork:

@@ -154,6 +154,19 @@ def test_everything_can_be_forgotten() -> None:
     assert not readings.is_demoted(Alias("shard_1"))
 
 
+def test_what_is_known_of_some_can_be_forgotten_alone() -> None:
+    sample((1.0, 10))
+    for name in ("one", "two"):
+        readings.note(Alias(name), Reading(at(1), "life", 1.0, 0.1))
+        readings.note_demoted(Alias(f"primary_of_{name}"))
+
+    readings.forget(PRIMARY, Alias("one"), Alias("primary_of_one"), Alias("unheard_of"))
+
+    assert readings.newest(PRIMARY) is None
+    assert [False, True] == [readings.latest(Alias(name)) is not None for name in ("one", "two")]
+    assert [False, True] == [readings.is_demoted(Alias(f"primary_of_{name}")) for name in ("one", "two")]
+
+
 def looked(*looks: tuple[float, int, Sampled | None], life: str = "life", since: Compared | None = None) -> Compared:
     """Look at a replica: each time when, what it has, and the newest sample of before."""
     compared = since or Compared()
