@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,17 @@ def frozen(machine: Machine) -> Iterator[None]:
     """Let all processes of a server stand still inside the block; the network says that it is there."""
     main = int(machine.pid_file.read_text().split()[0])
     processes = [main, *_children(main)]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
+    _signal(processes, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
+        _signal(processes, signal.SIGCONT)
+
+
+def _signal(processes: list[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):  # it has ended since it was found
+            os.kill(process, number)
 
 
 def _children(parent: int) -> list[int]:
