@@ -32,6 +32,7 @@ shardkit.E026   a FANOUT_… or GATHER_… option is not what it has to be      
 shardkit.E027   GATHER_COORDINATOR is no PostgreSQL database of its own
 shardkit.E028   a REPLICA_… or STICKY_… option is not what it has to be                   (nothing can go on)
 shardkit.W004   ATOMIC_REQUESTS is on, and there are replicas
+shardkit.W005   a replica has another NAME than its primary
 ==============  ======================================================================================
 """
 
@@ -225,6 +226,21 @@ def _replicas(given: _Given) -> Iterator[Problem]:
                 )
 
 
+def _names_of_replicas(given: _Given) -> Iterator[Problem]:
+    """Find replicas that may be another database of the right server."""
+    for primary, aliases in given.replicas.items():
+        wanted = given.config(primary).get("NAME")
+        for alias in aliases:
+            found = given.config(alias).get("NAME")
+            if wanted and found and found != wanted and vendor_word(given.config(alias)) in {"postgresql", "mysql"}:
+                yield Problem(
+                    "shardkit.W005",
+                    f"The replica {alias!r} has the NAME {found!r}, and its primary {primary!r} has {wanted!r}.",
+                    "A replica has the databases of its primary under the same names, and one that turns out to be "
+                    "another is not read. Give both one NAME, or silence this where a pooler calls one of them so.",
+                )
+
+
 def _placement_on_replica(given: _Given) -> Iterator[Problem]:
     """Find apps and models placed where nothing may be written."""
     for key, alias in given.placement.items():
@@ -354,6 +370,7 @@ RULES: Final[tuple[Callable[[_Given], Iterator[Problem]], ...]] = (
     _default_as_shard,
     _shared_databases,
     _replicas,
+    _names_of_replicas,
     _placement_on_replica,
     _few_buckets,
     _engines,

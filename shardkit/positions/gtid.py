@@ -53,6 +53,18 @@ class Gtids:
             found[domain] = (server, max(known[1], sequence))
         return type(self)(tuple((domain, *found[domain]) for domain in sorted(found)))
 
+    def latest(self, other: Self) -> Self:
+        """Return of each domain the transaction with the higher number, here or in *other*; of two alike ours.
+
+        That is how far a server has got that says in two places what it has written and what it has applied: in one
+        domain numbers only grow, whoever writes, and what it says of a time when it had another role is lower.
+        """
+        found = {domain: (server, sequence) for domain, server, sequence in other.transactions}
+        for domain, server, sequence in self.transactions:
+            if domain not in found or sequence >= found[domain][1]:
+                found[domain] = (server, sequence)
+        return type(self)(tuple((domain, *found[domain]) for domain in sorted(found)))
+
     def exceeds(self, other: Position) -> bool:
         """Say whether a server that is the last in a domain of both has got further here; a domain may be of others."""
         if not isinstance(other, Gtids):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from shardkit.positions.position import Position
     from shardkit.topology.names import Alias
-    from shardkit.vendors.replication.base import Sample
+    from shardkit.vendors.replication.base import ReplicaState, Sample
 
 logger: Final = logging.getLogger("shardkit.replication")
 
@@ -121,10 +121,12 @@ class _Source(Watcher):
         return sample.is_writable
 
     def _note(self, began: float, sample: Sample) -> None:
-        if sample.is_writable and sample.position is not None:
-            readings.note_sample(self.alias, Sampled(began, sample.position, self.opened))
-        else:
+        if not sample.is_writable:
             readings.note_demoted(self.alias)
+        elif sample.position is None:
+            readings.note_unnumbered(self.alias)
+        else:
+            readings.note_sample(self.alias, Sampled(began, sample.position, self.opened, sample.database))
 
     def failed(self, error: Exception) -> None:
         """Say that nothing new is known; without new samples the replicas are ever further behind."""
@@ -152,14 +154,17 @@ class _Follower(Watcher):
         self._compared = Compared()
         #: The life for which the primary was asked to be looked at, so that the two can be compared.
         self._asked = ""
+        #: Why it is another database than its primary, as far as somebody was told.
+        self._told = ""
 
     def look(self, connection: BaseDatabaseWrapper) -> bool:
         """Note where the replica is, and how far that is behind its primary."""
         taken, newest = time.monotonic(), readings.newest(self.group.primary)
         state = replication_of(connection).state(connection, self.memo)
         self.memo = state.memo
-        found = state.position
-        why = self._compare(state.life, found, newest) or state.why
+        elsewhere = self._elsewhere(state, newest)
+        found = None if elsewhere else state.position
+        why = elsewhere or self._compare(state.life, found, newest) or state.why
         is_there = newest is None or (found is not None and found.includes(newest.position))
         self._misses = 0 if is_there else self._misses + 1
         behind = None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
@@ -169,6 +174,18 @@ class _Follower(Watcher):
             self.group.note_lost()
             self.group.stop_if_idle()
         return state.is_replica
+
+    def _elsewhere(self, state: ReplicaState, newest: Sampled | None) -> str:
+        """Say why what is measured on the server says nothing of the rows of the replica; empty if it does."""
+        if newest is None or state.position is None or newest.database == state.database:
+            return ""
+        why = f"it is the database {state.database} of its server, and its primary is {newest.database}"
+        if why != self._told:
+            self._told = why
+            logger.error(
+                "The replica %s is not read: %s. Correct its NAME.", self.alias, why, extra={"alias": self.alias}
+            )
+        return why
 
     def _compare(self, life: str, found: Position | None, newest: Sampled | None) -> str:
         """Say why the replica cannot be measured by its primary; empty if it can."""

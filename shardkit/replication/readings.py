@@ -44,6 +44,8 @@ class Sampled:
     position: Position
     #: When the connection was about to be opened that was asked: the alias leads where it led then.
     opened: float = 0.0
+    #: Which one of its server's databases was asked.
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,12 @@ def note_sample(primary: Alias, sampled: Sampled) -> None:
 def note_demoted(primary: Alias) -> None:
     """Note that *primary* takes no writes; forget its samples, since another one may have gone on without it."""
     _demoted.add(primary)
+    _samples.pop(primary, None)
+
+
+def note_unnumbered(primary: Alias) -> None:
+    """Note that *primary* cannot say where it is; forget its samples, since it could, and has begun anew."""
+    _demoted.discard(primary)
     _samples.pop(primary, None)
 
 

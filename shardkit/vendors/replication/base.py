@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 class Sample:
     """Where a primary is."""
 
-    #: None for one that was demoted and cannot say it.
+    #: None for one that cannot say it: it was demoted, or has numbered no transaction.
     position: Position | None
     #: Whether it takes writes; one that was demoted does not.
     is_writable: bool = True
     #: What the next sample wants to know again.
     memo: Any = None
+    #: Which one of its server's databases it is: positions are those of all of them. Its replicas call it the same.
+    database: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class ReplicaState:
     memo: Any = None
     #: Why the position cannot be told.
     why: str = ""
+    #: Which one of its server's databases it is.
+    database: str = ""
 
 
 class Failure(Enum):

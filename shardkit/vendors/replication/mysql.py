@@ -5,6 +5,8 @@ MariaDB is what the tests run. What concerns MySQL alone is written after its ma
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 from shardkit.errors import PositionUnknown
@@ -16,20 +18,25 @@ if TYPE_CHECKING:
 
     from shardkit.positions.position import Position
 
-#: What the server has written, whether it takes writes, and whether it numbers its transactions at all.
-_MARIADB_PRIMARY: Final = "SELECT @@global.gtid_binlog_pos, @@global.read_only, @@global.log_bin"
-_MYSQL_PRIMARY: Final = "SELECT @@global.gtid_executed, @@global.read_only, @@global.gtid_mode = 'ON'"
-_MARIADB_REPLICA: Final = "SELECT @@global.gtid_slave_pos, @@global.read_only"
-_MYSQL_REPLICA: Final = "SELECT @@global.gtid_executed, @@global.read_only"
+#: What the server has written and what it has applied, whether it takes writes, and whether it numbers its
+#: transactions at all. The binary log of MariaDB holds what was applied only where log_slave_updates is on: without it
+#: one that was promoted has an empty log until it writes, or that of a time when it was the primary before.
+_MARIADB_PRIMARY: Final = (
+    "SELECT DATABASE(), @@global.gtid_binlog_pos, @@global.gtid_slave_pos, @@global.read_only, @@global.log_bin"
+)
+_MYSQL_PRIMARY: Final = "SELECT DATABASE(), @@global.gtid_executed, '', @@global.read_only, @@global.gtid_mode = 'ON'"
+_MARIADB_REPLICA: Final = "SELECT DATABASE(), @@global.gtid_slave_pos, @@global.read_only"
+_MYSQL_REPLICA: Final = "SELECT DATABASE(), @@global.gtid_executed, @@global.read_only"
 
-#: The server, the second in which it started, and how long ago that is. Both clocks are that of the statement.
+#: The server and the database, the second in which it started, and how long ago that is. Both clocks are that of the
+#: statement.
 _MARIADB_START: Final = (
-    "SELECT CONCAT_WS(' ', @@global.server_id, @@hostname, @@port),"
+    "SELECT CONCAT_WS(' ', @@global.server_id, @@hostname, @@port, DATABASE()),"
     " UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), CAST(VARIABLE_VALUE AS SIGNED)"
     " FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'"
 )
 _MYSQL_START: Final = (
-    "SELECT @@server_uuid,"
+    "SELECT CONCAT_WS(' ', @@server_uuid, DATABASE()),"
     " UNIX_TIMESTAMP() - CAST(VARIABLE_VALUE AS SIGNED), CAST(VARIABLE_VALUE AS SIGNED)"
     " FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'"
 )
@@ -54,15 +61,17 @@ class MySQLReplication:
     """Replication by global transaction identifiers."""
 
     def position(self, connection: BaseDatabaseWrapper) -> Position:
-        """Return all that the binary log holds: every commit is in it."""
-        found, _ = _written(connection)
-        return found
+        """Return all that the server has written and applied: every commit is in it."""
+        found = _written(connection)
+        if found.position is None:  # the empty set, which every replica includes
+            raise PositionUnknown(connection.alias, "it has numbered no transaction yet", "Write something there.")
+        return found.position
 
     def sample(self, connection: BaseDatabaseWrapper, memo: Any = None) -> Sample:
         """Return the same, and whether the server takes writes."""
         del memo
-        found, is_writable = _written(connection)
-        return Sample(found, is_writable=is_writable)
+        found = _written(connection)
+        return Sample(found.position, found.is_writable, database=found.database)
 
     def state(self, connection: BaseDatabaseWrapper, memo: Any = None) -> ReplicaState:
         """Return what the replica has applied."""
@@ -73,12 +82,14 @@ class MySQLReplication:
             if age < YOUNG:
                 return ReplicaState(None, life, why=f"it was started {age} s ago")
         is_mariadb = _is_mariadb(connection)
-        text, read_only = asked(connection, _MARIADB_REPLICA if is_mariadb else _MYSQL_REPLICA)
+        database, applied, read_only = asked(connection, _MARIADB_REPLICA if is_mariadb else _MYSQL_REPLICA)
         is_replica = _is_on(read_only) or (is_mariadb and _is_on(*asked(connection, _RUNNING)))
-        return ReplicaState(_parsed(text, is_mariadb=is_mariadb), life, is_replica, memo=(connection.connection, life))
+        position, memo = _position(applied, is_mariadb=is_mariadb), (connection.connection, life)
+        why = "it has applied nothing yet" if position is None else ""
+        return ReplicaState(position, life, is_replica, memo=memo, why=why, database=_text(database))
 
     def lives(self, connection: BaseDatabaseWrapper, life: str) -> bool:
-        """Compare the server and the second of its start."""
+        """Compare the server, the second of its start, and the database."""
         server, started, _ = _start(connection)
         return life == name_of_life(server, started)
 
@@ -92,14 +103,25 @@ class MySQLReplication:
         return _FAILURES.get(cause.args[0]) if cause.args else None
 
 
-def _written(connection: BaseDatabaseWrapper) -> tuple[Position, bool]:
-    """Return what a primary has written, and whether it takes writes."""
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a primary says of itself."""
+
+    database: str
+    #: None where it has numbered nothing.
+    position: Position | None
+    is_writable: bool
+
+
+def _written(connection: BaseDatabaseWrapper) -> _Written:
     is_mariadb = _is_mariadb(connection)
-    text, read_only, is_numbered = asked(connection, _MARIADB_PRIMARY if is_mariadb else _MYSQL_PRIMARY)
-    if not is_numbered:  # the empty set, which every replica includes
+    answer = asked(connection, _MARIADB_PRIMARY if is_mariadb else _MYSQL_PRIMARY)
+    database, written, applied, read_only, is_numbered = answer
+    if not is_numbered:
         reason = "it writes no binary log" if is_mariadb else "its gtid_mode is not ON"
         raise PositionUnknown(connection.alias, reason, f"Set {'log_bin' if is_mariadb else 'gtid_mode'} there.")
-    return _parsed(text, is_mariadb=is_mariadb), not _is_on(read_only)
+    position = _position(written, applied, is_mariadb=is_mariadb)
+    return _Written(_text(database), position, not _is_on(read_only))
 
 
 def _start(connection: BaseDatabaseWrapper) -> tuple[str, int, int]:
@@ -116,6 +138,15 @@ def _is_mariadb(connection: Any) -> bool:
     return bool(connection.mysql_is_mariadb)
 
 
-def _parsed(text: Any, *, is_mariadb: bool) -> Position:
-    written = text.decode() if isinstance(text, bytes) else str(text or "")
-    return Gtids.parse(written) if is_mariadb else MySqlGtids.parse(written)
+def _position(*texts: Any, is_mariadb: bool) -> Position | None:
+    """Return where a server is that says so in *texts*; None for one that has nothing."""
+    if not is_mariadb:
+        found = MySqlGtids.parse(_text(texts[0]))
+        return found if found.sources else None
+    each = [Gtids.parse(_text(text)) for text in texts]
+    together = reduce(Gtids.latest, each)
+    return together if together.transactions else None
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")

@@ -18,10 +18,13 @@ from shardkit.replication import health, monitor, readings, watching
 from shardkit.replication.readings import Reading
 from shardkit.replication.selection import Choice, Need, choose
 from shardkit.replication.watching import Watcher, unshared
+from shardkit.topology.names import Alias
 from shardkit.topology.nodes import Role
-from tests.fix_replicas import PRIMARY, REPLICAS, Copies, Family
+from tests.fix_replicas import PRIMARY, REPLICAS, VENDOR, Copies, Family
 from tests.forking import in_child
 from tests.waiting import wait_for
+
+needs_servers = pytest.mark.skipif(VENDOR == "sqlite", reason="a file is one database")
 
 INTERVAL = 0.05
 #: An interval at whose end no test waits.
@@ -289,6 +292,36 @@ def test_a_name_is_followed_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
     wait_for(lambda: reading().taken > first.taken)
     assert first.life == reading().life
     assert not source.failures
+
+
+@needs_servers
+def test_a_replica_that_is_another_database_of_the_right_server_is_not_read(
+    family: Family, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Positions are those of a server: it has all that its primary has, and shows nothing of it."""
+    family.sql(PRIMARY, "DROP DATABASE IF EXISTS another")
+    family.sql(PRIMARY, "CREATE DATABASE another")
+    family.catch_up()
+    lead_to("another")
+    monitor.watch(PRIMARY)
+    wait_for(lambda: all("it is the database another" in _why(alias) for alias in REPLICAS))
+
+    assert {PRIMARY} == {choice().alias for _ in range(20)}
+    assert "and its primary is soak_shard_1" in choice().why
+    told = [record.getMessage() for record in caplog.records if "Correct its NAME" in record.getMessage()]
+    assert len(REPLICAS) == len(told)
+
+
+def lead_to(database: str) -> None:
+    """Let the aliases of the replicas lead to another database."""
+    for alias in REPLICAS:
+        connections[alias].close()
+        connections[alias].settings_dict["NAME"] = database
+
+
+def _why(alias: Alias) -> str:
+    found = readings.latest(alias)
+    return "" if found is None else found.why
 
 
 def test_a_database_that_is_not_there_is_a_replica_that_failed(settings: Any, caplog: pytest.LogCaptureFixture) -> None:

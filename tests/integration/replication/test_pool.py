@@ -52,6 +52,18 @@ def test_a_name_that_leads_to_another_server_by_now_is_followed_anew(family: Fam
     assert not Pool().opened(PRIMARY, chosen(life))
 
 
+@pytest.mark.skipif(VENDOR == "sqlite", reason="a file is one database")
+def test_a_name_that_leads_to_another_database_of_the_server_is_followed_anew(family: Family, life: str) -> None:
+    family.sql(PRIMARY, "DROP DATABASE IF EXISTS another")
+    family.sql(PRIMARY, "CREATE DATABASE another")
+    family.catch_up()
+    connections[REPLICAS[0]].close()
+    connections[REPLICAS[0]].settings_dict["NAME"] = "another"
+
+    assert not Pool().opened(PRIMARY, chosen(life))
+    assert driver() is None
+
+
 def test_a_connection_in_a_transaction_of_the_callers_is_not_read(life: str) -> None:
     """It may show what was there when that began; and it is left open."""
     with transaction.atomic(using=REPLICAS[0]):

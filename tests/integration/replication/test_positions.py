@@ -512,6 +512,52 @@ def test_a_replica_that_may_be_written_to_is_one_as_long_as_it_follows(servers: 
         servers.machine().ask("SET GLOBAL read_only = 1")
 
 
+@only_on["mysql"]
+def test_a_primary_that_has_numbered_nothing_has_no_position(servers: Servers) -> None:
+    """The empty set would be included by a replica that lacks everything."""
+    servers.is_used_up = True
+    servers.group.primary.ask("RESET MASTER")
+    connection = servers.connection(PRIMARY)
+
+    with pytest.raises(PositionUnknown, match="numbered no transaction"):
+        servers.position()
+    sample = replication_of(connection).sample(connection)
+    assert (None, True) == (sample.position, sample.is_writable)
+    servers.write()
+    assert replication_of(connection).sample(connection).position == servers.position()
+
+
+@only_on["mysql"]
+def test_a_replica_that_has_applied_nothing_has_no_position(servers: Servers) -> None:
+    servers.is_used_up = True
+    for statement in ("STOP SLAVE", "RESET MASTER", "SET GLOBAL gtid_slave_pos = ''"):
+        servers.machine().ask(statement)
+    state = servers.state()
+
+    assert (None, "it has applied nothing yet") == (state.position, state.why)
+
+
+@only_on["mysql"]
+def test_one_that_logs_nothing_of_what_it_applies_is_where_it_has_applied_to_when_it_is_promoted(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of its own log is that of the time when it logged, or none."""
+    from tests.soak import mariadb
+
+    monkeypatch.setattr(mariadb, "OURS", tuple(option for option in mariadb.OURS if "slave-updates" not in option))
+    servers.restart()
+    servers.write()
+    old = servers.position()
+    wait_for(lambda: servers.state().position)
+    servers.wait_until_has(old)
+    servers.promote()
+    connection = servers.connection(REPLICAS[0])
+
+    assert old == replication_of(connection).position(connection)
+    servers.sql(REPLICAS[0], "INSERT INTO thing VALUES (2)")
+    assert not servers.has(replication_of(connection).position(connection), 1)
+
+
 # SQLite.
 
 

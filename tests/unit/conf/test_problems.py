@@ -186,6 +186,23 @@ def test_what_keeps_replicas_from_being_read_is_a_problem(changed, expected):
     assert ids({"REPLICAS": {"audit": ["copy"]}}, {**DATABASES, **changed}) == expected
 
 
+@pytest.mark.parametrize(
+    ("vendor", "names", "expected"),
+    [
+        ("postgresql", ("app", "app"), []),
+        ("postgresql", ("app", "app_replica"), ["W005"]),
+        ("mysql", ("app", "App"), ["W005"]),
+        ("postgresql", ("app", ""), []),  # a service names it, perhaps
+        ("sqlite3", ("app", "copy"), []),
+    ],
+)
+def test_a_replica_that_is_called_otherwise_than_its_primary_is_a_problem(vendor, names, expected):
+    primary, replica = ({"ENGINE": f"django.db.backends.{vendor}", "NAME": name} for name in names)
+    databases = {**DATABASES, "audit": {**primary, "HOST": "one"}, "copy": {**replica, "HOST": "two"}}
+
+    assert ids({"REPLICAS": {"audit": ["copy"]}}, databases) == expected
+
+
 def test_a_shard_in_whose_transaction_every_request_is_has_one_problem():
     databases = {**DATABASES, "one": sqlite("/data/one", ATOMIC_REQUESTS=True)}
 

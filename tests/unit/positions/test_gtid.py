@@ -45,6 +45,24 @@ def test_two_servers_in_one_domain_are_not_joined() -> None:
     assert Gtids.parse("0-1-100").joined(Gtids.parse("0-2-101")) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "applied", "latest"),
+    [
+        ("0-1-100", "", "0-1-100"),  # it was never a replica
+        ("", "0-1-100", "0-1-100"),  # it was promoted, and what it applied is not in its own log
+        ("0-2-101", "0-1-100", "0-2-101"),  # it has written since
+        ("0-1-100", "0-1-100", "0-1-100"),  # what it applied is in its own log
+        ("0-1-50", "0-2-100", "0-2-100"),  # it was the primary before, followed, and was promoted again
+        ("0-2-100", "", "0-2-100"),  # it was told to forget what it followed
+        ("0-1-7,1-1-5", "1-2-9,2-3-4", "0-1-7,1-2-9,2-3-4"),  # each domain has its own story
+        ("0-1-100", "0-2-100", "0-1-100"),  # two histories: no replica has both
+        ("", "", ""),
+    ],
+)
+def test_a_server_is_where_it_has_written_or_applied_last(written: str, applied: str, latest: str) -> None:
+    assert str(Gtids.parse(written).latest(Gtids.parse(applied))) == latest
+
+
 @pytest.mark.parametrize("text", ["", f"{A}:1-5", f"{A}:1-5:8:11-12,{B}:7", f"{A}:1-5,{A}:blue:1-3:5"])
 def test_sets_are_written_as_mysql_writes_them(text: str) -> None:
     assert str(MySqlGtids.parse(text)) == text

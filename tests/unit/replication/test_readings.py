@@ -38,6 +38,15 @@ def test_nothing_is_known_before_the_first_look() -> None:
     assert not readings.is_demoted(PRIMARY)
 
 
+def test_a_primary_that_begins_to_number_anew_takes_writes_and_has_no_samples() -> None:
+    sample((1.0, 10))
+    readings.note_demoted(PRIMARY)
+    readings.note_unnumbered(PRIMARY)
+
+    assert readings.newest(PRIMARY) is None
+    assert not readings.is_demoted(PRIMARY)
+
+
 def test_the_latest_reading_counts() -> None:
     for taken in (1.0, 2.0):
         readings.note(Alias("replica"), Reading(at(1), "life", taken, 0.1))
