@@ -21,13 +21,15 @@ class ShardkitConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, watch connections, and write the first shard map after the first migrate."""
+        """Register the checks, tell what replicas are in tests, watch connections, and map the shards once migrated."""
         from shardkit import checks
         from shardkit.consistency import observing
+        from shardkit.replication import mirrors
 
         checks.register_all()
         post_migrate.connect(_write_first_map, sender=self, dispatch_uid="shardkit.first_map")
         with suppress(SettingsInvalid):  # the checks tell what is wrong
+            mirrors.declare()
             observing.start()
 
 

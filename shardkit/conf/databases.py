@@ -29,6 +29,8 @@ VENDOR_WORDS: Final = {
 DEFAULT_PORTS: Final = {"postgresql": "5432", "mysql": "3306", "oracle": "1521"}
 #: Spellings of this machine.
 LOCAL_HOSTS: Final = ("", "localhost", "127.0.0.1", "::1")
+#: Begins the identity of a database in memory that connections share.
+_SHARED_MEMORY: Final = "sqlite memory"
 #: OPTIONS that choose the server or the schema, so that two entries that differ only here are two databases.
 TELLING_OPTIONS: Final = ("service", "options", "read_default_file", "unix_socket", "dsn")
 
@@ -77,6 +79,14 @@ def identity(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     )
 
 
+def is_in_memory(config: Mapping[str, Any]) -> bool:
+    """Say whether it is a database of SQLite that is in no file."""
+    if vendor_word(config) != "sqlite":
+        return False
+    found = identity(config)
+    return found is None or found[0] == _SHARED_MEMORY
+
+
 def _file_identity(name: str) -> tuple[str, ...] | None:
     """Return the identity of an SQLite database: its file, or the name of a shared one in memory."""
     if name in {"", ":memory:"}:
@@ -86,4 +96,4 @@ def _file_identity(name: str) -> tuple[str, ...] | None:
     path, _, query = name.removeprefix("file:").partition("?")
     if path.startswith(":memory:"):
         return None
-    return ("sqlite memory", path) if "mode=memory" in query else ("sqlite", str(Path(path).resolve()))
+    return (_SHARED_MEMORY, path) if "mode=memory" in query else ("sqlite", str(Path(path).resolve()))

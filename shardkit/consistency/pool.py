@@ -13,7 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import DatabaseError, InterfaceError, OperationalError, connections
 
 from shardkit.errors import PrimaryDemoted
-from shardkit.replication import health, monitor, readings, selection
+from shardkit.replication import health, mirrors, monitor, readings, selection
 from shardkit.vendors.replication.base import Failure
 from shardkit.vendors.replication.registry import replication_of
 
@@ -33,6 +33,10 @@ class Pool:
     def watch(self, primary: Alias) -> None:
         """Let the monitor look at *primary* and its replicas."""
         monitor.watch(primary)
+
+    def why_unmeasured(self, primary: Alias) -> str | None:
+        """Say why no replica of *primary* is ever read, None if that depends."""
+        return mirrors.why_unmeasured(primary)
 
     def kick(self, primary: Alias) -> None:
         """Let the monitor look at once, since somebody waits for what it finds."""

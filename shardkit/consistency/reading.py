@@ -81,7 +81,7 @@ class Reading:
 
     def looked_up(self, primary: Alias) -> Choice:
         """Return what would be chosen now; nothing is opened or noted."""
-        reason = _must_be_primary(primary, self.wish) if primary not in self.only_primary else "it is finished there"
+        reason = self._why_primary(primary) if primary not in self.only_primary else "it is finished there"
         if reason is not None:
             return Choice(primary, Role.PRIMARY, reason)
         need = current().need(primary, self.wish.max_lag)
@@ -140,7 +140,7 @@ class Reading:
     def _chosen(self, primary: Alias) -> tuple[Choice, BaseDatabaseWrapper]:
         if primary in self.only_primary or primary not in conf.get_settings().replicas:
             return _on_primary(primary, "it has no replicas")
-        reason = self._must_be_primary.get(primary) or _must_be_primary(primary, self.wish)
+        reason = self._must_be_primary.get(primary) or self._why_primary(primary)
         if reason is not None:
             return _on_primary(primary, reason)
         while True:
@@ -151,6 +151,9 @@ class Reading:
             if connection is not None:
                 return choice, connection
             self._excluded.add(choice.alias)
+
+    def _why_primary(self, primary: Alias) -> str | None:
+        return _must_be_primary(primary, self.wish) or pool().why_unmeasured(primary)
 
     def _fresh(self, primary: Alias) -> Choice:
         """Choose by what is known now; wait or refuse where the wish or the settings say so."""

@@ -16,7 +16,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
 from shardkit import conf
-from shardkit.replication import health, readings
+from shardkit.replication import health, mirrors, readings
 from shardkit.replication.readings import Compared, Reading, Sampled
 from shardkit.replication.selection import oldest, why_lost
 from shardkit.replication.watching import Watcher
@@ -231,9 +231,10 @@ _still: Final[list[Watcher]] = []
 
 
 def watch(primary: Alias) -> None:
-    """Look at *primary* and its replicas from now on, and as long as somebody asks again."""
+    """Look at *primary* and those of its replicas that can be measured, as long as somebody asks again."""
     group = _groups.get(primary) or _started(primary)
-    group.asked = time.monotonic()
+    if group is not None:
+        group.asked = time.monotonic()
 
 
 def kick(primary: Alias) -> None:
@@ -274,11 +275,12 @@ def _still_running(watchers: list[Watcher]) -> list[Watcher]:
     return [watcher for watcher in watchers if watcher.is_alive()]
 
 
-def _started(primary: Alias) -> _Group:
+def _started(primary: Alias) -> _Group | None:
+    replicas = mirrors.measured(primary)
     with _lock:
         group = _groups.get(primary)
-        if group is None:
-            group = _Group(primary, conf.get_settings().replicas.get(primary, ()))
+        if group is None and replicas:
+            group = _Group(primary, replicas)
             try:
                 group.start()
             except RuntimeError as error:  # Python cannot, when it is about to end; the primary answers

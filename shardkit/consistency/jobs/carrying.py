@@ -156,7 +156,8 @@ class Restored:
 
 def is_caught_up(session: Session) -> bool:
     """Say whether some replica of each primary has what *session* demands; one that has not is looked at again."""
-    behind = [alias for alias in session.vector().entries if not _is_served(session, alias)]
+    entries = session.vector().entries
+    behind = [alias for alias in entries if not (pool().why_unmeasured(alias) or _is_served(session, alias))]
     for alias in behind:
         pool().watch(alias)
         pool().kick(alias)
