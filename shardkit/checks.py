@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from shardkit import conf
 from shardkit.catalog import store
-from shardkit.errors import CatalogError, ShardMapMissing
+from shardkit.errors import CatalogError, ShardMapMissing, UnknownShard
 from shardkit.orm.declarations import findings, placement_findings
 from shardkit.topology.names import LOGICAL
 
@@ -75,7 +75,7 @@ def check_catalog(databases: Iterable[str] | None = None, **_kwargs: Any) -> lis
         store.current_map()
     except (ShardMapMissing, DatabaseError):
         return []
-    except CatalogError as error:
+    except (CatalogError, UnknownShard) as error:
         return [_message(CATALOG_ERROR, str(error), "See docs/reference/settings.md.", None)]
     return []
 

@@ -17,6 +17,7 @@ from shardkit.catalog.names import ID_RANGE_TABLE, SHARD_MAP_TABLE
 from shardkit.orm.compilers import compilers_over
 from shardkit.orm.placing import catch_up
 from shardkit.replication import monitor
+from shardkit.routing import owners
 from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
 from shardkit.routing.transactions import JoinedTransactions
 from shardkit.topology.names import LOGICAL
@@ -96,11 +97,17 @@ class LogicalConnection(JoinedTransactions):
 def _by_database(table_names: Iterable[str]) -> dict[Alias, list[str]]:
     found: dict[Alias, list[str]] = {}
     for name in table_names:
-        placement = placement_of_table(name)
-        aliases = (LOGICAL,) if placement is None else databases_of(placement.model)
-        for alias in aliases:
+        for alias in _holders(name):
             found.setdefault(alias, []).append(name)
     return found
+
+
+def _holders(table: str) -> Iterable[Alias]:
+    """Return the databases that may have rows in *table*."""
+    placement = placement_of_table(table)
+    if placement is None:
+        return (LOGICAL,)
+    return owners.all_aliases() if placement.kind is Kind.SHARDED else databases_of(placement.model)
 
 
 @cache

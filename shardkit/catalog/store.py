@@ -46,7 +46,10 @@ _slot = _Slot()
 
 
 def current_map() -> ShardMap:
-    """Return the shard map, the same object until it changes, or raise a `CatalogError` that names the remedy."""
+    """Return the shard map, the same object until it changes.
+
+    Raise a `CatalogError`, or `UnknownShard` where the settings lack an owner; each names the remedy.
+    """
     slot = _slot
     if slot.shard_map is None:
         slot.shard_map = read_map()

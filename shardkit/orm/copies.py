@@ -67,7 +67,7 @@ def insert_copies(query: Any, rows: Any, returning_fields: Any) -> None:
         _insert_everywhere(model, _rows_of(model, pks))
     else:
         fields = query.fields if pk in query.fields else [pk, *query.fields]
-        for alias in owners.all_aliases():
+        for alias in owners.all_copies():
             copy = query.clone()
             copy.objs, copy.fields, copy.raw = objects, fields, query.raw
             _run(copy, alias)
@@ -82,7 +82,7 @@ def update_copies(compiler: Any, own: Callable[[], Any], *, nothing: Any = 0) ->
     with transaction.atomic(using=LOGICAL, savepoint=False):
         if _is_same_everywhere(query):
             result = own()
-            for alias in owners.all_aliases():
+            for alias in owners.all_copies():
                 _run(_of_own_table(query), alias)
             return result
         chosen = [row[0] for rows in as_select(query).get_compiler(LOGICAL).execute_sql(MULTI) for row in rows]
@@ -133,7 +133,7 @@ def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> N
     """Make the rows *pks* of every shard what they now are on the logical database."""
     rows = [] if deletes else _rows_of(model, pks)
     names = [field.name for field in _writable(model) if not field.primary_key]
-    for alias in owners.all_aliases():
+    for alias in owners.all_copies():
         join(alias, (model._meta.db_table,))
         copies = all_rows(model, alias)
         for batch in _batches(pks):
@@ -173,7 +173,7 @@ def _require_values(query: Any) -> None:
 def _copy_missing(model: type[models.Model]) -> None:
     """Insert on every shard the rows that only the logical database has."""
     known = set(all_rows(model, LOGICAL).values_list("pk", flat=True))
-    for alias in owners.all_aliases():
+    for alias in owners.all_copies():
         there = set(all_rows(model, alias).values_list("pk", flat=True))
         _insert(model, _rows_of(model, sorted(known - there, key=str)), alias)
 
@@ -184,7 +184,7 @@ def _rows_of(model: type[models.Model], pks: list[Any]) -> list[Any]:
 
 
 def _insert_everywhere(model: type[models.Model], rows: list[Any]) -> None:
-    for alias in owners.all_aliases():
+    for alias in owners.all_copies():
         _insert(model, rows, alias)
 
 

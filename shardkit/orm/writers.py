@@ -67,7 +67,7 @@ class _Planner:
         plan = plan_of_write(self)
         is_copied = placement.kind is Kind.REFERENCE
         if is_copied and isinstance(plan, Local):
-            plan = Merge((LOGICAL, *owners.all_aliases()), "each keeps a copy")
+            plan = Merge((LOGICAL, *owners.all_copies()), "each keeps a copy")
             announce(placement.model, plan, operation)
             return plan.aliases
         announce(placement.model, plan, operation)
@@ -105,7 +105,7 @@ class InsertPlanner(_Planner):
                 announce(placement.model, Single(placement.alias, "its table is placed there"), "insert")
                 return self._on(placement.alias).execute_sql(returning_fields)
             case Kind.REFERENCE:
-                announce(placement.model, Merge((LOGICAL, *owners.all_aliases()), "each keeps a copy"), "insert")
+                announce(placement.model, Merge((LOGICAL, *owners.all_copies()), "each keeps a copy"), "insert")
                 with transaction.atomic(using=LOGICAL, savepoint=False):
                     freeze(self.query)
                     rows = super().execute_sql(returning_fields)  # type: ignore[misc]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections, transaction
 
+from shardkit.routing import owners
 from shardkit.routing.registry import Kind, databases_of, placement_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def copy_tables(models: Iterable[type[Model]], alias: str) -> None:
 
 def sources_of(model: type[Model]) -> tuple[Alias, ...]:
     """Return the databases that have each row of *model* once."""
-    aliases = databases_of(model)
-    return aliases if placement_of(model).kind is Kind.SHARDED else aliases[:1]
+    return owners.all_aliases() if placement_of(model).kind is Kind.SHARDED else databases_of(model)[:1]
 
 
 def _rows(model: type[Model]) -> Iterator[list[Any]]:

@@ -1,4 +1,4 @@
-"""Is the whole cluster empty after `flush`? Yes, unless one database is named.
+"""Is the whole cluster empty after `flush`? Yes, unless one database is named; or nothing is, where a shard is missing.
 
 The records of migrations, the shard map and the id ranges stay. Directories go, and what caches remember of them.
 """
@@ -11,10 +11,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands.flush import Command as DjangoFlush
 
-from shardkit.catalog import lookupcache
+from shardkit import conf
+from shardkit.catalog import lookupcache, store
 from shardkit.catalog.lookups import directories
+from shardkit.errors import CatalogError, ShardMapMissing, UnknownShard
 from shardkit.management.targets import all_targets
-from shardkit.topology.names import LOGICAL
+from shardkit.topology.names import LOGICAL, Alias
 
 
 class Command(DjangoFlush):
@@ -27,9 +29,16 @@ class Command(DjangoFlush):
 
     def handle(self, **options: Any) -> None:
         """Flush the database that is named, or all."""
-        aliases = [target.alias for target in all_targets()]
-        if options["database"] is not None or len(aliases) == 1:
-            self._flush(options["database"] or LOGICAL, options)
+        if options["database"] is not None:
+            self._flush(options["database"], options)
+        else:
+            self._flush_all([target.alias for target in all_targets()], options)
+
+    def _flush_all(self, aliases: Sequence[Alias], options: dict[str, Any]) -> None:
+        """Flush all databases of the cluster, which one question is about."""
+        _require_all_shards()
+        if len(aliases) == 1:
+            self._flush(LOGICAL, options)
             return
         if options["interactive"] and not _confirmed(aliases):
             self.stdout.write("Flush cancelled.")
@@ -50,6 +59,17 @@ class Command(DjangoFlush):
         super().handle(**{**options, "database": alias})
         for directory in emptied:
             lookupcache.reopen(directory)
+
+
+def _require_all_shards() -> None:
+    """Refuse to flush a part: a shard that owns buckets and is not in the settings would keep its rows."""
+    try:
+        if conf.get_settings().active:
+            store.read_map()
+    except ShardMapMissing:
+        return
+    except (CatalogError, UnknownShard) as error:
+        raise CommandError(str(error)) from error
 
 
 def _confirmed(aliases: Sequence[str]) -> bool:

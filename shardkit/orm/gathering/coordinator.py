@@ -21,7 +21,7 @@ from shardkit.orm.aliases import is_read
 from shardkit.orm.reaching import asked
 from shardkit.replication.selection import Choice
 from shardkit.routing import owners
-from shardkit.routing.registry import Kind, databases_of, models_placed
+from shardkit.routing.registry import Kind, models_placed
 from shardkit.signals import announce_reads
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.topology.nodes import Role
@@ -36,17 +36,20 @@ RECORD: Final = "shardkit_coordinator"
 #: From an entry of DATABASES to the name of the option of a server.
 SERVER_OPTIONS: Final = {"HOST": "host", "PORT": "port", "NAME": "dbname"}
 
-#: The coordinators that were found to be up to date.
-_checked: Final[set[Alias]] = set()
+#: The coordinators that were found to be up to date, each with the owners of buckets at that time.
+_checked: Final[set[tuple[Alias, ...]]] = set()
 conf.settings_reset.append(_checked.clear)
 
 
 def coordinator_for(compiler: Any) -> Alias | None:
     """Return the database that can answer the statement of *compiler* in place of a gather, None if none can."""
     alias = coordinator_over(compiler.connection)
-    if alias is not None and alias not in _checked:
+    if alias is None:
+        return None
+    checked = (alias, *owners.all_aliases())
+    if checked not in _checked:
         require_up_to_date(alias)
-        _checked.add(alias)
+        _checked.add(checked)
     return alias
 
 
@@ -105,7 +108,7 @@ def tables_to_read() -> Iterator[tuple[str, tuple[Alias, ...]]]:
     for placement in models_placed():
         options = placement.model._meta
         if placement.kind is Kind.SHARDED:
-            yield options.db_table, databases_of(placement.model)
+            yield options.db_table, owners.all_aliases()
         elif placement.kind is not Kind.PLACED and options.managed:
             yield options.db_table, (LOGICAL,)
 
