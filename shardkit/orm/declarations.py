@@ -193,9 +193,12 @@ def _parents(model: type[models.Model], placement: ModelPlacement) -> Iterator[F
 
 def _relations(model: type[models.Model], placement: ModelPlacement) -> Iterator[Finding]:
     local: list[Any] = [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
-    for field in local:
-        if field.remote_field.parent_link or stays_home(field, placement):
-            continue
+    leaving = [field for field in local if not field.remote_field.parent_link and not stays_home(field, placement)]
+    constrained = [field for field in leaving if field.db_constraint]
+    if constrained and model._meta.auto_created:
+        yield _constrained_many(model, constrained)
+        return
+    for field in leaving:
         label = f"{model._meta.label}.{field.name}"
         target = field.related_model._meta.label
         if field.db_constraint:
@@ -206,6 +209,20 @@ def _relations(model: type[models.Model], placement: ModelPlacement) -> Iterator
         if getattr(field.remote_field.on_delete, "__name__", "").startswith("DB_"):
             hint = "Use Django's own CASCADE or SET_NULL, which reach every shard."
             yield Finding("shardkit.E035", f"{label} leaves its cascade to the database.", hint, model)
+
+
+def _constrained_many(through: type[models.Model], constrained: list[Any]) -> Finding:
+    """Say of a table that nobody wrote a model for what to write in the model that has the field."""
+    owner: type[models.Model] = through._meta.auto_created  # type: ignore[assignment]
+    field = next(field for field in owner._meta.local_many_to_many if field.remote_field.through is through)
+    label = f"{owner._meta.label}.{field.name}"
+    targets = " and ".join(side.related_model._meta.label for side in constrained)
+    return Finding(
+        "shardkit.E034",
+        f"The table of {label} has a constraint to {targets}, whose rows live elsewhere.",
+        f"Add db_constraint=False to the ManyToManyField {label}: Django goes on cascading, over all databases.",
+        field,
+    )
 
 
 def stays_home(field: Any, placement: ModelPlacement) -> bool:
@@ -239,7 +256,10 @@ def _sharded_only(model: type[models.Model], placement: ModelPlacement) -> Itera
 
 def _locally_unique(model: type[models.Model], placement: ModelPlacement) -> Iterator[Finding]:
     key = set(placement.key.columns) if placement.key is not None else set()
-    hint = "Add the shard key to it, or silence this check where a duplicate on another shard does no harm."
+    hint = (
+        "Add the shard key to it, keep the value in a global model, which one database judges, or silence this check "
+        "where a duplicate on another shard does no harm."
+    )
     if not placement.carries_bucket and not isinstance(model._meta.pk, models.AutoField):
         fact = f"{model._meta.label}'s primary key {model._meta.pk.name!r} is unique on each shard alone."
         yield Finding("shardkit.W002", fact, "Make it the shard key, or silence this check.", model)

@@ -218,7 +218,12 @@ def test_a_many_to_many_field_between_two_shards():
         shard_key = "id"
         members = models.ManyToManyField(Customer, related_name="+")
 
-    assert ids(Club.members.through) == ["shardkit.E034"]
+    (finding,) = findings(Club.members.through)
+
+    assert finding.id == "shardkit.E034"
+    assert "The table of shop.Club.members has a constraint to shop.Customer" in finding.fact
+    assert "Add db_constraint=False to the ManyToManyField shop.Club.members" in finding.hint
+    assert str(finding.subject) == "shop.Club.members"
 
 
 @pytest.mark.skipif(not hasattr(models, "DB_CASCADE"), reason="Django has database-level cascades from 6.1 on")
