@@ -111,14 +111,18 @@ def _holders(table: str) -> Iterable[Alias]:
 
 
 @cache
-def logical_wrapper(engine: str) -> type[BaseDatabaseWrapper]:
-    """Return the `DatabaseWrapper` of the Django backend *engine* as a logical connection."""
+def logical_wrapper(engine: str, creation: type = LogicalCreation) -> type[BaseDatabaseWrapper]:
+    """Return the `DatabaseWrapper` of the Django backend *engine* as a logical connection.
+
+    *creation* is the mixin that makes its test databases.
+    """
     base = import_module(f"{engine}.base").DatabaseWrapper
-    operations = type("DatabaseOperations", (LogicalOperations, base.ops_class), {})
-    creation = type("DatabaseCreation", (LogicalCreation, base.creation_class), {})
+    classes = {
+        "ops_class": type("DatabaseOperations", (LogicalOperations, base.ops_class), {}),
+        "creation_class": type("DatabaseCreation", (creation, base.creation_class), {}),
+        "plain_class": base,
+    }
     wrapper: type[BaseDatabaseWrapper] = type(
-        "DatabaseWrapper",
-        (LogicalConnection, base),
-        {"ops_class": operations, "creation_class": creation, "plain_class": base, "__module__": base.__module__},
+        "DatabaseWrapper", (LogicalConnection, base), {**classes, "__module__": base.__module__}
     )
     return wrapper
