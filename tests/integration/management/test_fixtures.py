@@ -17,7 +17,7 @@ from shardkit.catalog.idranges import discard_all
 from shardkit.catalog.store import current_map
 from shardkit.catalog.tables import IdRange, ShardMapVersion
 from shardkit.conf import get_settings
-from tests.shop.models import Country, Customer, Document, Gadget, Invoice, Label, Order, Product, Reading
+from tests.shop.models import Country, Customer, Document, Gadget, Invoice, Label, Order, Product, Reading, Tagged
 
 SHARDS = get_settings().topology.primaries
 SHARDED = (Customer, Order, Order.labels.through, Document, Gadget, Reading)
@@ -122,6 +122,52 @@ def test_a_fixture_puts_each_row_where_it_was(tmp_path):
             sorted(row[1:] for row in rows[alias][through]) for rows in (before, after)
         )
     assert after == before
+
+
+def test_a_shard_that_is_named_is_given_its_own_rows_of_a_fixture():
+    call_command("flush", interactive=False, verbosity=0)
+    out = StringIO()
+
+    for alias in SHARDS:
+        call_command("loaddata", "everywhere.json", database=alias, exclude=["shop.Tagged"], stdout=out)
+
+    said = [int(line.split()[1]) for line in out.getvalue().splitlines()]
+    assert sum(said) == 9, "six gadgets and three readings"
+    assert (Gadget.objects.count(), Reading.objects.count()) == (6, 3)
+    assert not any(model._base_manager.exists() for model in OTHERS)
+
+
+def test_a_placed_database_that_is_named_is_given_its_own_rows_of_a_fixture():
+    call_command("flush", interactive=False, verbosity=0)
+
+    call_command("loaddata", "everywhere.json", database="audit", verbosity=0)
+
+    assert Invoice.objects.count() == 1
+    assert not Gadget.objects.exists()
+
+
+def test_a_natural_key_of_a_row_on_default_is_found_for_a_shard(tmp_path):
+    tagged = Tagged.objects.create(target=Customer.objects.first(), tag="new")
+    dump(tmp_path / "tagged.json", "shop.Tagged", use_natural_foreign_keys=True)
+    content_type = json.loads((tmp_path / "tagged.json").read_text())[0]["fields"]["content_type"]
+    home = str(tagged.shard)
+    tagged.delete()
+
+    call_command("loaddata", str(tmp_path / "tagged.json"), database=home, verbosity=0)
+
+    assert content_type == ["shop", "customer"]
+    assert [home] == [str(row.shard) for row in Tagged.objects.all()]
+
+
+def test_a_fixture_that_is_named_for_a_shard_is_found(tmp_path):
+    gadget = Gadget.objects.get(code="g1")
+    home = str(gadget.shard)
+    dump(tmp_path / f"gadgets.{home}.json", "shop.Gadget", primary_keys="g1")
+    gadget.delete()
+
+    call_command("loaddata", str(tmp_path / "gadgets"), database=home, verbosity=0)
+
+    assert Gadget.objects.filter(code="g1").exists()
 
 
 def test_ids_that_came_with_a_fixture_are_not_given_again(tmp_path):
