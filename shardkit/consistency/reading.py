@@ -51,8 +51,8 @@ class Reading:
     _excluded: set[Alias] = field(default_factory=set)
     #: Primaries of which a replica lacked a table or a column: if no other one answers, they have the last word.
     _lacking: set[Alias] = field(default_factory=set)
-    #: Primaries that have to answer, and why.
-    _must_be_primary: dict[Alias, str] = field(default_factory=dict)
+    #: Primaries that answer what a replica could not, and why it could not.
+    _unanswered: dict[Alias, str] = field(default_factory=dict)
     #: Primaries that are read only because all their replicas are lost.
     _taken_over: list[Alias] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ class Reading:
         """
         is_behind = failure is Failure.BEHIND
         if failure is Failure.READ_ONLY or (is_behind and self._is_kept(primary)):
-            self._must_be_primary[primary] = f"{choice.alias} cannot answer: {failure.value}"
+            self._unanswered[primary] = f"{choice.alias} cannot answer: {failure.value}"
         else:
             self._excluded.add(choice.alias)
             self._lacking |= {primary} if is_behind else set()
@@ -140,7 +140,7 @@ class Reading:
     def _chosen(self, primary: Alias) -> tuple[Choice, BaseDatabaseWrapper]:
         if primary in self.only_primary or primary not in conf.get_settings().replicas:
             return _on_primary(primary, "it has no replicas")
-        reason = self._must_be_primary.get(primary) or self._why_primary(primary)
+        reason = self._unanswered.get(primary) or self._why_primary(primary)
         if reason is not None:
             return _on_primary(primary, reason)
         while True:
@@ -160,11 +160,8 @@ class Reading:
         choice, is_session = self._by_session(primary)
         if choice.role is Role.REPLICA:
             return choice
-        settings = conf.get_settings()
-        what = self.wish.when_stale or settings.when_stales.get(primary, settings.when_stale)
-        what = "primary" if primary in self._lacking else what
-        wait = settings.stale_waits.get(primary, settings.stale_wait) if self.wish.wait is None else self.wish.wait
-        until = time.monotonic() + (wait if what == "wait" else 0)
+        what = self._when_stale(primary)
+        until = time.monotonic() + (self._patience(primary) if what == "wait" else 0)
         while _may_get_replica(choice, until):
             pool().kick(primary)
             time.sleep(LOOKS_AGAIN)
@@ -172,6 +169,19 @@ class Reading:
         if choice.role is Role.PRIMARY and what == "raise" and not is_session:
             raise NoFreshReplica(primary, choice.why)
         return choice
+
+    def _when_stale(self, primary: Alias) -> str:
+        settings = conf.get_settings()
+        if primary in self._lacking:
+            return "primary"
+        return self.wish.when_stale or settings.when_stales.get(primary, settings.when_stale)
+
+    def _patience(self, primary: Alias) -> float:
+        """Return for how many seconds it may wait; not for replicas that all have failed."""
+        settings = conf.get_settings()
+        if self._excluded.issuperset(settings.replicas.get(primary, ())):
+            return 0.0
+        return settings.stale_waits.get(primary, settings.stale_wait) if self.wish.wait is None else self.wish.wait
 
     def _by_session(self, primary: Alias) -> tuple[Choice, bool]:
         """Choose, and say whether it is the session that wants the primary."""

@@ -240,6 +240,11 @@ def test_nobody_waits_for_what_cannot_come(
     for session in (Session(suspicious=True), read_two):
         with session_scope(session), assert_reads(**{shard: "primary"}):
             assert waited(lambda: Customer.objects.get(pk=customer.pk)) < 0.5
+    reading = Reading()
+    reading._excluded.update(Alias(f"{shard}_replica_{number}") for number in (1, 2))  # as when they have just failed
+    with session_scope(Session()):
+        assert waited(lambda: reading.connection(Alias(shard))) < 0.5
+    assert "it failed" == reading.choices[Alias(shard)].why
     replicas.lose(shard)
     with session_scope(Session()), assert_reads(**{shard: "primary"}):
         assert waited(lambda: Customer.objects.get(pk=customer.pk)) < 0.5
