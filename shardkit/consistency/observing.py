@@ -151,6 +151,11 @@ def _noting(execute: Callable[..., Any], sql: Any, params: Any, many: bool, cont
         _note(context["connection"], context["cursor"], effect)
 
 
+def is_noting(wrapper: object) -> bool:
+    """Say whether the execute wrapper *wrapper* is what watches a connection."""
+    return wrapper is _noting
+
+
 def _note(connection: Any, cursor: Any, effect: Effect) -> None:
     if effect is Effect.SHOWS:
         current().note_seen(connection.alias)

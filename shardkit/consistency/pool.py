@@ -34,6 +34,9 @@ class Pool:
         """Let the monitor look at *primary* and its replicas."""
         monitor.watch(primary)
 
+    def note_ended(self) -> None:
+        """Note what was written in transactions that have ended otherwise than by a commit; only those of a test do."""
+
     def why_unmeasured(self, primary: Alias) -> str | None:
         """Say why no replica of *primary* is ever read, None if that depends."""
         return mirrors.why_unmeasured(primary)

@@ -84,8 +84,8 @@ class Reading:
         reason = self._why_primary(primary) if primary not in self.only_primary else "it is finished there"
         if reason is not None:
             return Choice(primary, Role.PRIMARY, reason)
-        need = current().need(primary, self.wish.max_lag)
         pool().watch(primary)
+        need = current().need(primary, self.wish.max_lag)
         if not isinstance(need, Need):
             return Choice(primary, Role.PRIMARY, need)
         choice = pool().choose(primary, need, frozenset())

@@ -18,6 +18,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
+from shardkit.consistency.pool import pool
 from shardkit.consistency.session import session_scope
 from shardkit.consistency.stores.protocol import Store, begun, lifetime, now, opened
 from shardkit.consistency.vectors import SHORT, UNKNOWN, Vector
@@ -64,7 +65,12 @@ class Carried:
 
     def _is_unchanged(self, response: HttpResponseBase | None) -> bool:
         """Say whether the client has all that is to be known: what has passed goes by itself when its time is over."""
-        return not (self.session.changes or self._must_save or _is_stream(response) or self._is_overdue())
+        return not (self._changes() or self._must_save or _is_stream(response) or self._is_overdue())
+
+    def _changes(self) -> int:
+        """Count what the session has noted, up to what it has just written."""
+        pool().note_ended()
+        return self.session.changes
 
     def _is_overdue(self) -> bool:
         """Say whether a replica was read for so long that another request may have told the client it was left."""
@@ -109,7 +115,7 @@ class Carried:
 
     def _has_news(self) -> bool:
         """Say whether the last part wrote or saw something, which can still be saved."""
-        if self.session.changes == self._saved_changes and not self._is_overdue():
+        if self._changes() == self._saved_changes and not self._is_overdue():
             return False
         if self._store.works_without_response:
             return True

@@ -22,6 +22,7 @@ from shardkit.consistency.session import Session, session_scope
 from shardkit.positions.counter import Counter
 from shardkit.replication.selection import Choice, Need
 from shardkit.signals import read_routed
+from shardkit.testing.stand_ins import stand_in
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.topology.nodes import Role
 
@@ -54,6 +55,9 @@ class SimulatedReplicas(Pool):
     """Replicas that are as far behind as the test says. What takes a name takes that of a primary or of a replica."""
 
     replicas: dict[Alias, _Replica] = field(default_factory=dict)
+    #: The connections of the test to the primaries, and to the logical database, whose transaction they may be in.
+    watched: list[Any] = field(default_factory=list)
+    logical: Any = None
 
     def set_lag(self, name: str, seconds: float) -> None:
         """Let a replica, or all of a primary, be *seconds* behind from now on."""
@@ -86,10 +90,15 @@ class SimulatedReplicas(Pool):
     # What sessions and statements ask.
 
     def watch(self, primary: Alias) -> None:
-        """Note what was written in a transaction that has ended, for inside that of a test nothing commits."""
-        connection = connections[primary]
-        if not self.is_in_transaction(connection):
-            note_committed(connection)
+        """Note what was written: where a read goes is about to be decided."""
+        del primary
+        self.note_ended()
+
+    def note_ended(self) -> None:
+        """Note what was written in blocks that have ended, for inside the transaction of a test nothing commits."""
+        for connection in self.watched:
+            if not self.is_in_transaction(connection):
+                note_committed(connection)
 
     def why_unmeasured(self, primary: Alias) -> None:
         """Know how far each replica is behind, since the test says it."""
@@ -152,14 +161,10 @@ class SimulatedReplicas(Pool):
     def require_writable(self, primary: Alias) -> None:
         """Let the primary take writes."""
 
-    def connection(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
-        """Return the connection to *primary*, which has the rows."""
-        del choice
-        return connections[primary]
-
     def opened(self, primary: Alias, choice: Choice) -> BaseDatabaseWrapper:
-        """Answer always: what is lost is not chosen."""
-        return self.connection(primary, choice)
+        """Answer always, for what is lost is not chosen, and with the rows of *primary*."""
+        found: BaseDatabaseWrapper = stand_in(connections[primary], choice.alias)
+        return found
 
     def failure(self, choice: Choice, error: BaseException) -> None:
         """Leave every error to the statement."""
@@ -170,7 +175,8 @@ class SimulatedReplicas(Pool):
 
     def is_in_transaction(self, connection: Any) -> bool:
         """Say whether the test itself opened a transaction, beside that of its `TestCase`."""
-        logical = connections[LOGICAL]
+        # Another thread, such as that of an event loop, has a logical connection of its own.
+        logical = self.logical if connection in self.watched else connections[LOGICAL]
         joined = getattr(logical, "_enlisted", {}).get(connection.alias)
         if _has_own_blocks(connection, joined) or (joined is not None and _has_own_blocks(logical, None)):
             return True
@@ -197,9 +203,12 @@ def simulated_replicas(counts: Mapping[str, int] | None = None) -> Iterator[Simu
         if counts is not None:
             stack.enter_context(override_settings(SHARDKIT=_with_replicas(counts)))
         settings = conf.get_settings()
-        simulated = SimulatedReplicas({name: _Replica() for name in settings.primary_of})
-        for primary in settings.replicas:
-            watch_writes(connections[primary])
+        watched = [connections[primary] for primary in settings.replicas]
+        simulated = SimulatedReplicas(
+            {name: _Replica() for name in settings.primary_of}, watched=watched, logical=connections[LOGICAL]
+        )
+        for connection in watched:
+            watch_writes(connection)
         stack.enter_context(pooled_by(simulated))
         stack.enter_context(session_scope(Session()))
         yield simulated

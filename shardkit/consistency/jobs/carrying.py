@@ -64,6 +64,7 @@ def carry() -> str:
     if not conf.get_settings().replicas:
         return ""
     session = current()
+    pool().note_ended()
     # On an event loop positions stay unknown, and the primaries answer the job's first reads; acarry() asks them.
     session.settle_all()
     vector = _with_uncommitted(session)

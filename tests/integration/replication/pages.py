@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
@@ -25,6 +27,16 @@ def write(_request: HttpRequest, pk: int, name: str) -> HttpResponse:
     return HttpResponse("written")
 
 
+@transaction.atomic
+def write_in_a_block(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    return write(request, pk, name)
+
+
+@transaction.atomic(savepoint=False)
+def write_in_a_block_without_a_savepoint(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    return write(request, pk, name)
+
+
 def write_and_raise(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     write(request, pk, name)
     raise RuntimeError("The view fails after its commit.")
@@ -35,7 +47,8 @@ def stream(_request: HttpRequest, pk: int, name: str) -> StreamingHttpResponse:
 
     def parts() -> Iterator[str]:
         yield "begun;"
-        Customer.objects.filter(pk=pk).update(name=name)
+        with transaction.atomic():
+            Customer.objects.filter(pk=pk).update(name=name)
         yield "written;"
         yield Customer.objects.get(pk=pk).name
 
@@ -53,6 +66,10 @@ async def aread(_request: HttpRequest, pk: int) -> HttpResponse:
 async def awrite(_request: HttpRequest, pk: int, name: str) -> HttpResponse:
     await Customer.objects.filter(pk=pk).aupdate(name=name)
     return HttpResponse("written")
+
+
+async def awrite_in_a_block(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    return await sync_to_async(write_in_a_block)(request, pk, name)
 
 
 async def astream(_request: HttpRequest, pk: int, name: str) -> StreamingHttpResponse:
@@ -79,11 +96,14 @@ urlpatterns = [
     path("nothing", nothing),
     path("read/<int:pk>", read),
     path("write/<int:pk>/<name>", write),
+    path("block/<int:pk>/<name>", write_in_a_block),
+    path("blunt/<int:pk>/<name>", write_in_a_block_without_a_savepoint),
     path("fail/<int:pk>/<name>", write_and_raise),
     path("stream/<int:pk>/<name>", stream),
     path("file", file),
     path("aread/<int:pk>", aread),
     path("awrite/<int:pk>/<name>", awrite),
+    path("ablock/<int:pk>/<name>", awrite_in_a_block),
     path("astream/<int:pk>/<name>", astream),
     path("enter/<username>", enter),
     path("leave", leave),

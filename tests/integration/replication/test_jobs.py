@@ -22,6 +22,7 @@ from shardkit.consistency.jobs import Consistency, acarry, brought_by, carry, re
 from shardkit.consistency.reading import Reading
 from shardkit.consistency.session import Session, current, session_scope
 from shardkit.consistency.vectors import UNKNOWN
+from shardkit.positions.counter import Counter
 from shardkit.testing import SimulatedReplicas, simulated_replicas
 from shardkit.topology.names import Alias
 from tests.shop.models import Customer
@@ -160,6 +161,16 @@ def test_a_job_may_hand_over_another(replicas: SimulatedReplicas) -> None:
 
     with session_scope(Session()), restored(token):
         assert "primary" == role()
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.usefixtures("replicas")
+def test_what_was_written_in_a_block_that_has_ended_is_demanded_by_its_position() -> None:
+    """In the transaction of a test, too, where nothing commits."""
+    with transaction.atomic():
+        shard = Alias(str(Customer.objects.create(name="Ada", email="ada@example.org").shard))
+
+    assert isinstance(tokens.loads(carry()).entries[shard].required, Counter)
 
 
 @pytest.mark.django_db(databases="__all__")

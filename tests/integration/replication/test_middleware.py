@@ -84,6 +84,30 @@ def test_who_wrote_reads_the_primary_until_a_replica_has_it(
         assert b"Grace" == client.get(f"/read/{customer.pk}").content
 
 
+@pytest.mark.parametrize("page", ["block", "blunt", "ablock"])
+def test_what_a_view_wrote_in_a_block_of_its_own_is_seen_in_a_transaction_of_a_test(
+    replicas: SimulatedReplicas, customer: Customer, shard: str, client: Client, page: str
+) -> None:
+    """There nothing commits, and the block has ended all the same."""
+    replicas.pause(shard)
+    client.get(f"/{page}/{customer.pk}/Grace")
+
+    with assert_reads(**{shard: "primary"}):
+        assert b"Grace" == client.get(f"/read/{customer.pk}").content
+
+
+@pytest.mark.usefixtures("replicas")
+def test_what_an_asynchronous_site_wrote_in_a_block_of_its_own_is_seen_in_a_transaction_of_a_test(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    client = AsyncClient()
+    replicas.pause(shard)
+    async_to_sync(client.get)(f"/ablock/{customer.pk}/Grace")
+
+    with assert_reads(**{shard: "primary"}):
+        assert b"Grace" == async_to_sync(client.get)(f"/aread/{customer.pk}").content
+
+
 def test_somebody_else_reads_a_replica_meanwhile(
     replicas: SimulatedReplicas, customer: Customer, shard: str, client: Client
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connections, models, transaction
 from django.test import TestCase
+from django.utils import timezone
 
 from shardkit import use_primary
 from shardkit.catalog import idranges
@@ -155,6 +156,84 @@ def test_what_was_seen_on_the_primary_is_not_gone_again(
         Customer.objects.get(pk=customer.pk)
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda pk: Customer.objects.get(pk=pk),
+        lambda _: list(Customer.objects.order_by("name")),
+        lambda _: list(Customer.objects.values("name").annotate(n=models.Count("pk"))),
+        lambda _: list(Order.objects.values("product__name").annotate(n=models.Count("pk"))),
+        lambda _: list(Customer.objects.order_by("pk").iterator(chunk_size=1)),
+    ],
+    ids=["one", "rows", "groups", "gather", "iterator"],
+)
+def test_who_has_only_read_goes_on_reading_replicas_that_are_behind(
+    replicas: SimulatedReplicas, customer: Customer, shard: str, read: Any
+) -> None:
+    """What a replica has shown, no other one has to show, and the primary has shown nothing."""
+    for name in SHARDS:
+        replicas.set_lag(name, 10)
+    session = Session()
+    with session_scope(session), assert_reads(**{shard: f"{shard}_replica_1"}):
+        for _ in range(3):
+            read(customer.pk)
+
+    entry = session.vector().entries[Alias(shard)]
+    assert (None, f"{shard}_replica_1") == (entry.required, entry.replica)
+
+
+def test_a_global_model_is_read_from_its_replica_however_often(replicas: SimulatedReplicas) -> None:
+    replicas.set_lag("default", 10)
+    with session_scope(Session()), assert_reads(default="replica"):
+        for _ in range(3):
+            assert not User.objects.filter(username="nobody").exists()
+
+
+def test_what_a_session_saw_on_a_replica_it_does_not_miss_on_one_that_is_further_behind(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(f"{shard}_replica_1", 5)
+    replicas.set_lag(f"{shard}_replica_2", 10)
+    with session_scope(Session()):
+        Customer.objects.get(pk=customer.pk)
+        replicas.lose(f"{shard}_replica_1")
+        with assert_reads(**{shard: "primary"}):
+            Customer.objects.get(pk=customer.pk)
+            Customer.objects.get(pk=customer.pk)
+
+
+def test_statements_of_the_callers_on_the_primary_are_seen_there_as_before(
+    replicas: SimulatedReplicas, customer: Customer, shard: str
+) -> None:
+    replicas.set_lag(shard, 5)
+    Customer.objects.get(pk=customer.pk)
+    with connections[shard].cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+    with assert_reads(**{shard: "primary"}):
+        Customer.objects.get(pk=customer.pk)
+
+
+def test_what_reads_a_simulated_replica_runs_in_the_tests_transaction_and_is_counted_there(
+    customer: Customer, shard: str, django_assert_num_queries: Any
+) -> None:
+    Customer.objects.filter(pk=customer.pk).update(name="Grace")
+    with (
+        session_scope(Session()),
+        assert_reads(**{shard: "replica"}),
+        django_assert_num_queries(1, connection=connections[shard]),
+    ):
+        assert "Grace" == Customer.objects.get(pk=customer.pk).name
+
+
+def test_two_iterators_on_one_simulated_replica_do_not_meet(customer: Customer, shard: str) -> None:
+    def rows() -> Iterator[Customer]:
+        return Customer.objects.filter(pk=customer.pk).iterator()
+
+    with session_scope(Session()), assert_reads(**{shard: "replica"}):
+        assert [(customer, customer)] == list(zip(rows(), rows(), strict=True))
+
+
 def test_max_lag_bounds_how_old_an_answer_is(replicas: SimulatedReplicas, customer: Customer, shard: str) -> None:
     replicas.set_lag(shard, 4)
 
@@ -269,10 +348,11 @@ def test_what_a_session_has_read_is_not_forgotten_while_it_goes_on_reading(
 ) -> None:
     """A replica that is read for long may have shown more than another one has, however old the session is."""
     replicas.set_lag(f"{shard}_replica_2", 20)
-    days = iter(range(0, 10_000, 40))
-    session = Session(today=lambda: float(next(days)))
+    passed = 0.0
+    session = Session(now=lambda: time.monotonic() + passed, today=lambda: timezone.now().timestamp() + passed)
     with session_scope(session):
         for _ in range(20):
+            passed += 40
             with assert_reads(**{shard: f"{shard}_replica_1"}):
                 Customer.objects.get(pk=customer.pk)
             assert f"{shard}_replica_1" == session.vector().entries[Alias(shard)].replica
