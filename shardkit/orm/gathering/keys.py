@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from shardkit.errors import ShardKeyUnhashable
@@ -43,11 +44,15 @@ def key_kind(field: Any) -> str | None:
 def keys_of(wanted: Occurrence, field: Any, *, order: Sequence[Any] = (), limit: int | None = None) -> list[Any] | None:
     """Ask for the values that *field* has in the *wanted* rows, on each database for the first *limit* in that *order*.
 
-    Return None when there are more than `MAX_KEYS` in all, or others than were expected.
+    Return None when there are more than `MAX_KEYS` in all, or others than were expected. A database that sends more
+    was not read to the end, also where one of them is NULL.
     """
     is_distinct = not (field.unique or order)
     most = MAX_KEYS + 1 if limit is None else limit
-    return keys_in(_ask(wanted, [field], most, distinct=is_distinct, order=order), 0, field)
+    answers = _ask(wanted, [field], most, distinct=is_distinct, order=order)
+    if limit is None and any(len(rows) > MAX_KEYS for rows in answers):
+        return None
+    return keys_in(list(chain.from_iterable(answers)), 0, field)
 
 
 def few_rows(wanted: Occurrence, fields: Sequence[Any]) -> list[tuple[Any, ...]] | None:
@@ -55,7 +60,7 @@ def few_rows(wanted: Occurrence, fields: Sequence[Any]) -> list[tuple[Any, ...]]
 
     No database looks at more rows than that: a large table costs little.
     """
-    rows = _ask(wanted, fields, MAX_KEYS + 1)
+    rows = list(chain.from_iterable(_ask(wanted, fields, MAX_KEYS + 1)))
     return rows if len(rows) <= MAX_KEYS else None
 
 
@@ -75,8 +80,8 @@ def is_key(value: Any, kind: str) -> bool:
 
 def _ask(
     wanted: Occurrence, fields: Sequence[Any], limit: int, *, distinct: bool = False, order: Sequence[Any] = ()
-) -> list[tuple[Any, ...]]:
-    """Read *fields* of the first *limit* of the *wanted* rows of each database."""
+) -> list[list[tuple[Any, ...]]]:
+    """Read *fields* of the first *limit* of the *wanted* rows of each database, and return the rows of each."""
     placement: Any = placement_of_table(wanted.table)  # of a model, or nobody had asked
     columns = [str(field.column) for field in fields]
     with ExitStack() as stack:
@@ -85,4 +90,4 @@ def _ask(
             cursor = stack.enter_context(reach(source.alias).cursor())
             jobs.append(Job(source.alias, cursor, source.sql, source.params))
         run(jobs)
-        return [row for job in jobs for row in job.cursor.fetchall()]
+        return [list(job.cursor.fetchall()) for job in jobs]

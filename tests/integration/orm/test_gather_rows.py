@@ -267,6 +267,16 @@ def test_many_keys_are_not_sent(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(" IN (" in sql for _, sql in sent(rows.all, "shop_shipment"))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_keys_among_which_is_none_are_not_taken_for_all(shop: Shop, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """A database that sends as many as were asked for may have more, also where one of them is NULL."""
+    monkeypatch.setattr(gather_keys, "MAX_KEYS", most)
+
+    for first in range(0, len(shop.customers), 4):
+        theirs = shop.customers[first : first + 4]
+        same(lambda theirs=theirs: Customer.objects.filter(referred__in=theirs))
+
+
 def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:
     """What an outer join does not find is an answer too."""
     rows = Order.objects.exclude(shipments__cost__gt=2).filter(number__gt=0)
