@@ -5,8 +5,8 @@ What cannot be asked is a fact too: a database that is down is reported, and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.db import DatabaseError, connections, models
@@ -14,12 +14,13 @@ from django.db import DatabaseError, connections, models
 from shardkit import conf
 from shardkit.catalog.store import read_map
 from shardkit.errors import CatalogError, UnknownShard
+from shardkit.management.copies import copied_models, differences, digest
 from shardkit.management.migrating import unapplied
 from shardkit.management.parallel import KeptError, on_each
 from shardkit.management.tabulating import counted
 from shardkit.management.targets import Target, all_targets
 from shardkit.routing.registry import Kind, databases_of, models_placed
-from shardkit.topology.names import Alias, ShardId
+from shardkit.topology.names import LOGICAL, Alias, ShardId
 from shardkit.topology.shardmap import ShardMap
 
 #: Rows of these kinds are in one place; those of reference models are copied to every one.
@@ -39,8 +40,9 @@ class Reading:
     missing_tables: tuple[str, ...] = ()
     #: The rows of each model that live here and nowhere else; None for one that has no table here.
     rows: Mapping[str, int | None] = field(default_factory=dict)
-    #: The rows of each model that is copied to every database.
+    #: The rows of each model that is copied to every database, and a number that says which rows they are.
     copies: Mapping[str, int | None] = field(default_factory=dict)
+    digests: Mapping[type[models.Model], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class DatabaseStatus:
     place: str
     replicas: tuple[Alias, ...]
     reading: Reading
+    #: The models of which it has another copy than `default`.
+    differing: tuple[str, ...] = ()
 
     @property
     def total_rows(self) -> int | None:
@@ -69,6 +73,8 @@ class DatabaseStatus:
             return f"lacks {counted(len(self.reading.unapplied), 'migration')}"
         if self.reading.missing_tables:
             return f"lacks the tables {', '.join(self.reading.missing_tables)}"
+        if self.differing:
+            return f"has other rows of {', '.join(self.differing)} than default: see `manage.py shards copies`"
         return ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +94,7 @@ class DatabaseStatus:
             "missing_tables": list(reading.missing_tables) if answers else None,
             "rows": dict(reading.rows) if answers else None,
             "copies": dict(reading.copies) if answers else None,
+            "differing_copies": list(self.differing) if answers else None,
         }
 
 
@@ -125,11 +132,17 @@ def cluster_status(*, count_rows: bool, workers: int) -> ClusterStatus:
     readings = dict(
         on_each([target.alias for target in targets], lambda alias: read(alias, count_rows=count_rows), workers=workers)
     )
+    differing = _differing(readings)
     return ClusterStatus(
         map_version=shard_map.version if shard_map else None,
         buckets=settings.buckets,
         map_error=map_error,
-        databases=tuple(_status(target, shard_map, readings[target.alias]) for target in targets),
+        databases=tuple(
+            replace(
+                _status(target, shard_map, readings[target.alias]), differing=tuple(differing.get(target.alias, ()))
+            )
+            for target in targets
+        ),
     )
 
 
@@ -145,8 +158,26 @@ def read(alias: Alias, *, count_rows: bool) -> Reading:
             missing_tables=tuple(sorted(set(managed) - tables)),
             rows=_rows(alias, tables, AT_HOME) if count_rows else {},
             copies=_rows(alias, tables, COPIED) if count_rows else {},
+            digests=_digests(alias, here, tables) if count_rows else {},
         )
     return Reading(error=kept.reason) if kept.error else reading
+
+
+def _digests(alias: Alias, here: Collection[type[models.Model]], tables: set[str]) -> dict[type[models.Model], int]:
+    return {
+        model: digest(model, alias) for model in copied_models() if model in here and model._meta.db_table in tables
+    }
+
+
+def _differing(readings: Mapping[Alias, Reading]) -> dict[Alias, list[str]]:
+    """Return of which models each database has another copy than `default`."""
+    wanted = readings[LOGICAL].digests
+    found: dict[Alias, list[str]] = {}
+    for alias, reading in readings.items():
+        suspects = [model for model, number in reading.digests.items() if wanted.get(model, number) != number]
+        for difference in differences(suspects, [alias]):
+            found.setdefault(alias, []).append(difference.model._meta.label)
+    return found
 
 
 def _rows(alias: Alias, tables: set[str], kinds: frozenset[Kind]) -> dict[str, int | None]:

@@ -6,20 +6,23 @@ import json
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from shardkit import conf
 from shardkit.management.coordinating import coordinate
+from shardkit.management.copies import Difference, copied_models, differences, repair
 from shardkit.management.status import ClusterStatus, DatabaseStatus, cluster_status
 from shardkit.management.tabulating import counted, table
 
 
 class Command(BaseCommand):
-    """Shows the topology, the shard map and the state of every database; or sets up the coordinator."""
+    """Shows the topology, the shard map and the state of every database; or sets up the coordinator, or the copies."""
 
     help = (
-        "Shows every database of the cluster: its buckets, rows and missing migrations. "
-        "Exits with 1 when a database does not answer, lacks migrations or tables, or the shard map is missing."
+        "Shows every database of the cluster: its buckets, rows and missing migrations. Exits with 1 when a database "
+        "does not answer, lacks migrations or tables, or has other reference rows than default, or the shard map is "
+        "missing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,8 +30,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "action",
             nargs="?",
-            choices=["coordinator"],
-            help="Creates or updates the tables of SHARDKIT['GATHER_COORDINATOR'], in place of showing anything.",
+            choices=["coordinator", "copies"],
+            help="In place of showing all that: coordinator creates or updates the tables of "
+            "SHARDKIT['GATHER_COORDINATOR'], and copies says which reference rows differ from those of default.",
+        )
+        parser.add_argument(
+            "--repair", action="store_true", help="With copies: makes every copy what default has, row by row."
         )
         parser.add_argument("--rows", action="store_true", help="Shows the rows of each model too.")
         parser.add_argument("--no-rows", action="store_false", dest="count_rows", help="Counts no rows: faster.")
@@ -36,11 +43,42 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Ask, show, and tell the shell."""
-        if options["action"] == "coordinator":
-            made = coordinate()
-            databases = counted(len(made.databases), "database")
-            self.stdout.write(f"{made.alias} reads {counted(len(made.tables), 'table')} of {databases}.")
-            return
+        if options["repair"] and options["action"] != "copies":
+            raise CommandError("--repair is about reference rows: write `manage.py shards copies --repair`.")
+        match options["action"]:
+            case "coordinator":
+                self._coordinate()
+            case "copies":
+                self._compare_copies(mends=options["repair"])
+            case _:
+                self._show_all(options)
+
+    def _coordinate(self) -> None:
+        made = coordinate()
+        databases = counted(len(made.databases), "database")
+        self.stdout.write(f"{made.alias} reads {counted(len(made.tables), 'table')} of {databases}.")
+
+    def _compare_copies(self, *, mends: bool) -> None:
+        """Say which copies differ, and mend them if that is asked for."""
+        models, aliases = copied_models(), conf.get_settings().topology.primaries
+        try:
+            found = differences(models, aliases)
+            if mends:
+                repair(found)
+        except DatabaseError as error:
+            raise CommandError(f"Not every copy could be read, or mended: {str(error).strip()}") from error
+        self._tell(found, mended=mends)
+        if not found:
+            tables, shards = counted(len(models), "reference table"), counted(len(aliases), "shard")
+            self.stdout.write(f"{tables}: the same rows on {shards} as on default.")
+
+    def _tell(self, found: list[Difference], *, mended: bool) -> None:
+        for difference in found:
+            self.stdout.write(f"{difference}{': mended' if mended else ''}.")
+        if found and not mended:
+            raise CommandError("Copies differ from default. `manage.py shards copies --repair` makes them like it.")
+
+    def _show_all(self, options: dict[str, Any]) -> None:
         status = cluster_status(count_rows=options["count_rows"], workers=conf.get_settings().migrate_workers)
         if options["as_json"]:
             self.stdout.write(json.dumps(status.as_dict(), indent=2))
@@ -86,9 +124,17 @@ def _line(each: DatabaseStatus) -> tuple[object, ...]:
         each.total_rows,
         len(each.reading.unapplied) if answers else None,
         len(each.replicas),
-        "down" if not answers else "incomplete" if each.problem else "well",
+        _state(each),
         each.place,
     )
+
+
+def _state(each: DatabaseStatus) -> str:
+    if each.reading.error:
+        return "down"
+    if each.differing:
+        return "differs"
+    return "incomplete" if each.problem else "well"
 
 
 def _rows_per_model(status: ClusterStatus) -> str:

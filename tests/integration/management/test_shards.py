@@ -51,6 +51,7 @@ def test_the_same_as_json(migrated):
         "missing_tables": [],
         "rows": {},
         "copies": {"flights.Airline": 0, "flights.Airport": 0},
+        "differing_copies": [],
     }
 
 
@@ -79,6 +80,60 @@ def test_missing_migrations_and_tables_are_reported(migrated):
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == ["shard_0 lacks 1 migration.", "shard_1 lacks the tables flights_booking."]
+
+
+def test_a_copy_that_differs_from_that_of_default_is_reported(migrated):
+    for alias in ("default", "shard_0", "shard_1", "shard_2", "shard_3"):
+        migrated.sql(alias, "INSERT INTO flights_airline (carrier, name) VALUES ('UA', 'United')")
+    migrated.sql("shard_2", "UPDATE flights_airline SET name = 'Untied'")
+
+    ended = migrated.run("shards")
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines() == [
+        "shard_2 has other rows of flights.Airline than default: see `manage.py shards copies`."
+    ]
+    assert [line.split()[7] for line in ended.stdout.splitlines()[3:]] == ["well"] * 3 + ["differs"] + ["well"] * 2
+    assert migrated.json("shards")["databases"][3]["differing_copies"] == ["flights.Airline"]
+
+
+def test_copies_that_differ_are_mended_when_somebody_says_so(migrated):
+    migrated.sql("default", "INSERT INTO flights_airline (carrier, name) VALUES ('UA', 'United')")
+    migrated.sql("shard_0", "INSERT INTO flights_airline (carrier, name) VALUES ('UA', 'Untied')")
+    migrated.sql("shard_1", "INSERT INTO flights_airline (carrier, name) VALUES ('AA', 'American')")
+    migrated.sql("shard_2", "INSERT INTO flights_airline (carrier, name) VALUES ('UA', 'United')")
+
+    compared = migrated.run("shards", "copies")
+    mended = migrated.run("shards", "copies", "--repair")
+    again = migrated.run("shards", "copies")
+
+    told = [
+        "flights.Airline on shard_0 has 1 row otherwise (UA)",
+        "flights.Airline on shard_1 lacks 1 row (UA), has 1 row more (AA)",
+        "flights.Airline on shard_3 lacks 1 row (UA)",
+    ]
+    assert compared.returncode == 1
+    assert [f"{line}." for line in told] == compared.stdout.splitlines()
+    assert "`manage.py shards copies --repair`" in compared.stderr
+    assert (0, [f"{line}: mended." for line in told]) == (mended.returncode, mended.stdout.splitlines())
+    assert (0, "2 reference tables: the same rows on 4 shards as on default.\n") == (again.returncode, again.stdout)
+    assert [("UA", "United")] == migrated.sql("shard_1", "SELECT carrier, name FROM flights_airline")
+
+
+def test_nothing_but_copies_can_be_mended(migrated):
+    ended = migrated.run("shards", "--repair")
+
+    assert ended.returncode == 1
+    assert "manage.py shards copies --repair" in ended.stderr
+
+
+def test_copies_that_cannot_be_read_are_reported(migrated):
+    migrated.sql("shard_1", "DROP TABLE flights_airline")
+
+    ended = migrated.run("shards", "copies")
+
+    assert ended.returncode == 1
+    assert "CommandError: Not every copy could be read, or mended: no such table: flights_airline" in ended.stderr
 
 
 def test_a_missing_map_is_reported(migrated):
