@@ -1,7 +1,7 @@
 """May this database answer together with the others?
 
 Rows of several databases become one answer only where all of them understand a value in the same way: as the same
-moment, and in the same place among other texts. What decides that is fixed for a database, so each is asked once.
+moment, and in the same place among other texts. What decides that hardly ever changes, so each is seldom asked.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections
 
-from shardkit import conf
 from shardkit.consistency.reading import connection_of
 from shardkit.errors import DatabasesDiffer
+from shardkit.orm.remembering import Remembered
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.vendors.registry import vendor_of
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 #: The databases that were found to be like the logical one.
-_alike: Final[set[Alias]] = set()
-conf.settings_reset.append(_alike.clear)
+_alike: Final[Remembered[bool]] = Remembered()
 
 
 def reach(primary: Alias) -> Any:
@@ -36,13 +35,16 @@ def reach(primary: Alias) -> Any:
     alias: Alias = connection.alias
     if alias == primary:
         join(alias)
-    if alias not in _alike:
-        wanted, found = _traits(connections[LOGICAL]), _traits(connection)
-        for trait, value in found.items():
-            if value != wanted[trait]:
-                raise DatabasesDiffer(alias, trait, value, wanted[trait])
-        _alike.add(alias)
+    _alike.answer(alias, lambda: _is_alike(connection))
     return connection
+
+
+def _is_alike(connection: BaseDatabaseWrapper) -> bool:
+    wanted = _traits(connections[LOGICAL])
+    for trait, value in _traits(connection).items():
+        if value != wanted[trait]:
+            raise DatabasesDiffer(connection.alias, trait, value, wanted[trait])
+    return True
 
 
 def _traits(connection: BaseDatabaseWrapper) -> dict[str, str]:

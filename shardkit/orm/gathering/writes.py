@@ -15,6 +15,7 @@ from django.db.models.expressions import Col
 
 from shardkit.errors import CrossShardQuery
 from shardkit.orm._django import MULTI, Query
+from shardkit.orm.parameters import all_as_sent
 from shardkit.orm.planning import as_select, plan_of_write
 from shardkit.routing.expressions import has_subquery, roots, walk
 from shardkit.routing.pins import is_expression
@@ -150,9 +151,7 @@ def _choose(source: Any, fetched: list[int]) -> Chosen:
     found: dict[Any, tuple[list[Any], dict[Pk, None]]] = {}
     for row, key in zip(read, keys, strict=True):
         values = list(row[len(pk) : len(pk) + len(fetched)])
-        # Not the values themselves: -0.0 equals 0.0, and 1 equals True.
-        same = tuple((type(value), repr(value)) for value in values)
-        found.setdefault(same, (values, {}))[1][key[0] if len(pk) == 1 else tuple(key)] = None
+        found.setdefault(all_as_sent(values), (values, {}))[1][key[0] if len(pk) == 1 else tuple(key)] = None
     return [(values, list(pks)) for values, pks in found.values()]
 
 

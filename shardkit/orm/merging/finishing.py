@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import FieldError
-from django.db.models import Expression, Func
+from django.db.models import Aggregate, Expression, Func
 from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
@@ -153,7 +153,7 @@ class Finishing:
             piece = self.partials.columns[text]
             piece.is_inside = piece.is_inside or self.depth > 0
             node = ColumnOfParts(piece, None)
-        elif isinstance(node, (Col, RawSQL, Query)):
+        elif isinstance(node, (Aggregate, Col, RawSQL, Query)):
             raise NotInParts(f"{text[0]} is neither grouped by nor aggregated")
         if isinstance(node, (ColumnOfParts, OrderBy)):
             return super().compile(node)  # type: ignore[misc]

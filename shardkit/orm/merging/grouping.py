@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models.aggregates import Aggregate
-from django.utils.hashable import make_hashable
 
+from shardkit.orm.parameters import all_as_sent
 from shardkit.routing.narrowing import Narrowing
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class NotInParts(Exception):
 
 def text_of(sql: str, params: Any) -> Text:
     """Return what tells an expression from others."""
-    return sql, make_hashable(tuple(params))
+    return sql, all_as_sent(params)
 
 
 def is_over_subquery(query: Any) -> bool:

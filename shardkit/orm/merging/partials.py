@@ -23,6 +23,7 @@ from shardkit.orm.merging.grouping import (
     untouched,
 )
 from shardkit.orm.reaching import reach
+from shardkit.orm.remembering import Remembered
 from shardkit.shadows import Column, Shadow, Source
 from shardkit.vendors.aggregates.base import Described, Split
 from shardkit.vendors.aggregates.registry import aggregates_of
@@ -214,22 +215,18 @@ class Partials:
         writer = self._writer(self.aliases[0], self.query, elide_empty=False)
         sql, params = writer.no_rows_of([(f"c{nth}", expression) for nth, expression in enumerate(expressions)])
         statement = f"{around[0]}{sql}{around[1]}"
-        if statement not in _DESCRIBED:
+
+        def ask() -> list[Described]:
             with connection_of(self.aliases[0]).cursor() as cursor:
                 cursor.execute(statement, params)
-                _remember(statement, self.aggregates.described(expressions, cursor))
-        return _DESCRIBED[statement]
+                return self.aggregates.described(expressions, cursor)
+
+        return _described.answer(text_of(statement, params), ask)
 
 
-#: What a database said about the values of expressions, by the statement that asked for it.
-_DESCRIBED: Final[dict[str, list[Described]]] = {}
-_REMEMBERED: Final = 1000
-
-
-def _remember(statement: str, told: list[Described]) -> None:
-    if len(_DESCRIBED) >= _REMEMBERED:
-        _DESCRIBED.clear()
-    _DESCRIBED[statement] = told
+#: What a database said about the values of expressions, by the statement that asked for it and its parameters: whether
+#: one is 2 or Decimal("2.5") decides the type of a product.
+_described: Final[Remembered[list[Described]]] = Remembered()
 
 
 def _argument(node: Any) -> Any:

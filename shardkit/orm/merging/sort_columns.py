@@ -19,6 +19,7 @@ from shardkit.merge.registry import ordering_of
 from shardkit.merge.terms import Term
 from shardkit.orm.distinct_groups import DistinctGroups
 from shardkit.orm.merging.sort_kinds import kind_of_sort
+from shardkit.orm.parameters import all_as_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -193,9 +194,9 @@ class _Columns:
             twice = _EMULATED.fullmatch(sql) if isinstance(expression, OrderBy) else None
             if twice is not None:
                 self._end += 1
-                self._positions.setdefault((twice["key"], _hashable(params[len(params) // 2 :])), self._end)
+                self._positions.setdefault((twice["key"], all_as_sent(params[len(params) // 2 :])), self._end)
             elif not isinstance(expression, ColPairs):
-                self._positions.setdefault((sql, _hashable(params)), self._end)
+                self._positions.setdefault((sql, all_as_sent(params)), self._end)
             self._end += _width([(expression,)])
 
     def named(self, expression: Any) -> int | None:
@@ -204,7 +205,7 @@ class _Columns:
 
     def position(self, source: Any, sql: str, params: tuple[Any, ...]) -> int:
         """Return where the column *sql* is, and add it if it is nowhere."""
-        key = (sql, _hashable(params))
+        key = (sql, all_as_sent(params))
         if key not in self._positions:
             # A name of its own: ORDER BY looks for a bare name among those of the columns first.
             self.added.append((source, (sql, params), f"__sort_{len(self.added)}"))
@@ -228,11 +229,6 @@ def _by_ordinal(term: SortTerm) -> str:
     direction = "DESC" if term.order.descending else "ASC"
     nulls = " NULLS FIRST" if term.order.nulls_first else " NULLS LAST" if term.order.nulls_last else ""
     return f"{term.positions[0] + 1} {direction}{nulls}"
-
-
-def _hashable(params: Any) -> tuple[Any, ...]:
-    """Return *params* with their types: 1 and True are different SQL."""
-    return tuple(repr((type(param), param)) for param in params)
 
 
 def _width(select: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from django.db.models import Count
 
 from shardkit.errors import DatabasesDiffer
 from shardkit.orm import reaching
+from shardkit.orm.remembering import SECONDS
 from shardkit.vendors.registry import vendor_of
 from tests.fix_shop import Shop, cases, same
 from tests.shop.models import Order, Shipment
@@ -19,9 +21,9 @@ pytestmark = pytest.mark.django_db(databases="__all__")
 
 @pytest.fixture(autouse=True)
 def nothing_is_known() -> Iterator[None]:
-    reaching._alike.clear()
+    reaching._alike.forget()
     yield
-    reaching._alike.clear()
+    reaching._alike.forget()
 
 
 SEVERAL = cases(
@@ -52,9 +54,20 @@ def test_a_shard_that_orders_texts_otherwise_is_named(shop: Shop, monkeypatch: p
         case()
 
 
-def test_every_database_is_asked_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("shop")
+def test_every_database_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     list(Order.objects.order_by("pk"))
     monkeypatch.setattr(reaching, "asked", None)
 
     same(lambda: Order.objects.order_by("pk"))
-    assert reaching._alike == set(shop.shards)
+
+
+def test_what_a_database_said_is_believed_for_a_minute(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server may stand behind the name by then."""
+    list(Order.objects.order_by("pk"))
+    monkeypatch.setitem(connections[shop.shards[2]].__dict__, "timezone_name", "America/New_York")
+    list(Order.objects.order_by("pk"))
+    monkeypatch.setattr(reaching._alike, "_now", lambda: time.monotonic() + SECONDS)
+
+    with pytest.raises(DatabasesDiffer, match=f"'{shop.shards[2]}' has TIME_ZONE = 'America/New_York'"):
+        list(Order.objects.order_by("pk"))
