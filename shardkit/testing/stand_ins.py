@@ -27,8 +27,27 @@ def stand_in(connection: Any, replica: Alias) -> Any:
     return found
 
 
+def _own(name: str) -> Any:
+    """Return a property that is the method *name* of the stand-in, unless a test forbids to use the database.
+
+    Django does that by attributes of the connection, and leaves the methods of the primary's there when it ends.
+    """
+
+    def get(self: StandIn) -> Any:
+        given = self.__dict__.get(name)
+        if given is None or getattr(given, "__self__", None) is self.ops.connection:
+            return getattr(super(StandIn, self), name)
+        return given
+
+    return property(get)
+
+
 class StandIn(_Wrapper):
     """A connection that stands in for one to a replica (a mixin of the class of the primary's)."""
+
+    cursor = _own("cursor")
+    chunked_cursor = _own("chunked_cursor")
+    temporary_connection = _own("temporary_connection")
 
     #: What it is called.
     replica: Alias

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -274,7 +275,7 @@ def test_keys_among_which_is_none_are_not_taken_for_all(shop: Shop, monkeypatch:
 
     for first in range(0, len(shop.customers), 4):
         theirs = shop.customers[first : first + 4]
-        same(lambda theirs=theirs: Customer.objects.filter(referred__in=theirs))
+        same(partial(Customer.objects.filter, referred__in=theirs))
 
 
 def test_nothing_is_held_back_where_it_could_be_missed(shop: Shop) -> None:

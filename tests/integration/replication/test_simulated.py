@@ -486,3 +486,27 @@ class InATestCase(TestCase):
             Customer.objects.filter(pk=customer.pk).update(name="Grace")
             with assert_reads(**{shard: "primary"}):
                 assert "Grace" == Customer.objects.get(pk=customer.pk).name
+
+
+class OnlyDefault(TestCase):
+    """While it runs, Django puts something in the place of what the connections to the shards can do."""
+
+    databases: set[str] | Any = {"default"}
+
+    def test_a_shard_may_not_be_read(self) -> None:
+        with simulated_replicas({"shard_0": 1}), pytest.raises(AssertionError, match="not allowed"):
+            list(Customer.objects.order_by("pk")[:1])
+
+
+class AllDatabases(TestCase):
+    databases = "__all__"
+
+    def test_a_replica_is_read_by_itself_afterwards(self) -> None:
+        connection = connections["shard_0"]
+        connection.cursor = connection.cursor  # type: ignore[method-assign] # so Django leaves it
+        with simulated_replicas({"shard_0": 1}) as replicas:
+            replicas.set_lag("shard_0", 10)
+            for _read in range(2):
+                with assert_reads(shard_0="replica"):
+                    list(Customer.objects.order_by("pk")[:1])
+        del connection.cursor

@@ -102,9 +102,10 @@ def test_each_replica_is_a_mirror_of_its_primary_in_tests(databases: Any) -> Non
     assert {"MIRROR": "default"} == connections.settings[OTHER]["TEST"]
 
 
-def test_a_replica_that_is_in_no_settings_is_left_to_the_checks(settings: Any) -> None:
-    settings.SHARDKIT = {"REPLICAS": {"audit": ["nowhere"], "nobody": ["audit"]}}
+def test_a_replica_that_is_in_no_settings_is_left_to_the_checks(databases: Any, settings: Any) -> None:
+    databases(*(entry("mysql", "app", HOST=host) for host in ("one", "two", "three")))
+    settings.SHARDKIT = {"REPLICAS": {PRIMARY: ["nowhere"], "nobody": [COPY]}}
     mirrors.declare()
 
-    assert connections.settings["audit"]["TEST"]["MIRROR"] is None
+    assert connections.settings[COPY]["TEST"].get("MIRROR") is None
     assert mirrors.why_unmeasured(Alias("nobody")) is None
