@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shardkit.routing import owners, registry
 from shardkit.routing.expressions import tables
-from shardkit.routing.graph import Component, Level, link_semi_joins, read_level
+from shardkit.routing.graph import Level, link_semi_joins, read_level
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Recipe, Refuse, Single
 from shardkit.routing.recipes import recipe_of, recipe_over
 from shardkit.routing.registry import Kind
@@ -45,7 +45,7 @@ def sole_component(select: Select) -> tuple[Level, set[str]] | None:
         return None
     (sole,) = top.components
     everything = [component for level in levels for component in level.components]
-    return (top, sole.aliases) if all(_leader(component) is sole for component in everything) else None
+    return (top, sole.aliases) if all(component.leader is sole for component in everything) else None
 
 
 def _by_tables(names: set[str]) -> Plan | None:
@@ -110,7 +110,7 @@ def _by_components(select: Select) -> Plan:
     if hidden:
         return Gather(owners.all_aliases(), f"raw SQL reads {_list(hidden)}")
     components = [component for level in levels for component in level.components]
-    pinned = [_pin(component) for component in components]
+    pinned = [component.shards for component in components]
     shards = {alias for pin in pinned if pin is not None for alias in pin}
     if all(pin is not None for pin in pinned) and len(shards) <= 1:
         return _single(shards, top)
@@ -150,7 +150,7 @@ def _why_together(top: Level, levels: list[Level]) -> str | None:
         return f"rows of {top.query.get_meta().db_table} are on every shard"
     (anchor,) = top.components
     nested = [component for level in levels[1:] for component in level.components]
-    if any(_leader(component) is not anchor for component in nested):
+    if any(component.leader is not anchor for component in nested):
         return "a subquery reads rows that are not on the shard of the row it is for"
     return None
 
@@ -161,19 +161,6 @@ def _nested(outer: Level) -> Iterator[Level]:
         link_semi_joins(outer, level)
         yield level
         yield from _nested(level)
-
-
-def _leader(component: Component) -> Component:
-    while component.follows is not None:
-        component = component.follows
-    return component
-
-
-def _pin(component: Component) -> frozenset[Alias] | None:
-    """Return where rows of *component* can matter: its own pin, else that of the component it follows."""
-    if component.pin is not None or component.follows is None:
-        return component.pin
-    return _pin(component.follows)
 
 
 def _hidden(levels: list[Level]) -> set[str]:

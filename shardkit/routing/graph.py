@@ -40,6 +40,16 @@ class Component:
     #: The component of an outer level that this one is linked to.
     follows: Component | None = None
 
+    @property
+    def leader(self) -> Component:
+        """The component of the outermost level that this one shares its shard with."""
+        return self if self.follows is None else self.follows.leader
+
+    @property
+    def shards(self) -> Pin:
+        """Where rows of it can matter: its own pin, else that of the component it follows."""
+        return self.pin if self.pin is not None or self.follows is None else self.follows.shards
+
 
 @dataclass(slots=True)
 class Level:

@@ -85,7 +85,7 @@ def _and_pins(
             _learn(child, known, never_null)
     pin = _located_pin(known, located)
     for branch in branches:
-        pin = _intersect(pin, _or_pins(branch, located, never_null, known))
+        pin = intersect(pin, _or_pins(branch, located, never_null, known))
     return pin
 
 
@@ -121,7 +121,8 @@ def conditions(node: WhereNode) -> Iterator[Any]:
                 yield child
 
 
-def _intersect(left: Pin, right: Pin) -> Pin:
+def intersect(left: Pin, right: Pin) -> Pin:
+    """Return the shards of rows that are in both."""
     if left is None or right is None:
         return right if left is None else left
     return left & right
@@ -211,7 +212,7 @@ def _located_pin(known: Known, located: Mapping[str, Iterable[Locator]]) -> Pin:
     pin: Pin = None
     for alias, locators in located.items():
         for locator in locators:
-            pin = _intersect(pin, _locator_pin(known, alias, locator))
+            pin = intersect(pin, _locator_pin(known, alias, locator))
     return pin
 
 

@@ -15,7 +15,7 @@ from django.db.models.expressions import Col
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
-from shardkit.orm.gathering.keys import key_kind
+from shardkit.orm.gathering.kinds import key_kind
 from shardkit.orm.gathering.push import conjuncts
 from shardkit.routing.graph import inner_joined
 from shardkit.routing.pins import is_exact, is_in
@@ -93,12 +93,19 @@ def _by_correlation(level: Level, lookup: Any, known: _Known, certain: set[str])
     mine, theirs = known.get((id(level), str(inner.alias))), known.get((id(around), str(outer.alias)))
     if mine is None or theirs is None:
         return
-    is_demanded = around is level.outer and any(
-        type(node) is Exists and node.query is level.select.source for node in conjuncts(around.query.where)
-    )
+    is_demanded = around is level.outer and any(_is_demanded(node, level) for node in conjuncts(around.query.where))
     yield Edge(theirs, outer.target, mine, inner.target, is_strict=is_demanded)
     if is_demanded and outer.alias in inner_joined(around.query):
         yield Edge(mine, inner.target, theirs, outer.target, is_strict=True)
+
+
+def _is_demanded(node: Any, level: Level) -> bool:
+    """Say whether the condition *node* is that the subquery of *level* has a row."""
+    if is_exact(node) and node.rhs is True:  # which is what filter() makes of a condition
+        node = node.lhs
+    if type(node) is not Exists or node.query is not level.select.source:
+        return False
+    return level.query.group_by is None or bool(level.query.group_by)  # an aggregate of nothing is a row
 
 
 def _by_in(level: Level, lookup: Any, known: _Known) -> Iterator[Edge]:

@@ -18,7 +18,9 @@ from django.db.models.lookups import In
 from django.db.models.sql.constants import LOUTER
 from django.db.models.sql.datastructures import Join
 
-from shardkit.orm.gathering.keys import MAX_KEYS, key_kind, keys_of
+from shardkit.orm.gathering.keys import first_keys_of
+from shardkit.orm.gathering.kinds import MAX_KEYS, key_kind
+from shardkit.orm.gathering.partners import company_of
 from shardkit.orm.gathering.push import concerns_only, conjuncts
 from shardkit.routing import owners
 from shardkit.routing.expressions import has_aggregate, has_window
@@ -68,7 +70,7 @@ def _first_keys(one: Occurrence, connection: Any, *, is_read_once: bool) -> list
         return None
     if not (is_read_once or any(_is_column(term, pk) for term in order)):
         return None
-    return keys_of(one, pk, order=order, limit=query.high_mark)
+    return first_keys_of(one, pk, order, query.high_mark)
 
 
 def _is_column(order: Any, field: Any) -> bool:
@@ -77,14 +79,15 @@ def _is_column(order: Any, field: Any) -> bool:
 
 
 def _is_of_first(query: Any, one: Occurrence) -> bool:
-    """Say whether *query* wants a small number of rows and judges them by *one*, its base, alone."""
+    """Say whether *query* wants a small number of rows and judges them by *one*, its base, and what is beside that."""
     if query.high_mark is None or not 0 < query.high_mark * len(owners.all_aliases()) <= MAX_KEYS:
         return False
     if query.distinct or query.distinct_fields or has_aggregate(query) or has_window(query):
         return False
     if query.extra_tables or query.extra_order_by:
         return False
-    return all(concerns_only(node, one.alias) for node in conjuncts(query.where))
+    judges = [one.alias, *(other.alias for other in company_of(one) if other.level is one.level)]
+    return all(any(concerns_only(node, alias) for alias in judges) for node in conjuncts(query.where))
 
 
 def _keeps_all(query: Any) -> bool:

@@ -16,6 +16,7 @@ from shardkit.orm.aliases import tag
 from shardkit.orm.distinct_groups import compiler_of
 from shardkit.orm.gathering.first import keep_first
 from shardkit.orm.gathering.lookups import indexes_of
+from shardkit.orm.gathering.partners import introduce
 from shardkit.orm.gathering.push import levels_of, occurrences_in
 from shardkit.orm.gathering.semi import narrow
 from shardkit.orm.gathering.sources import sources
@@ -88,6 +89,7 @@ def shadows_for(original: Any, plan: Gather, *, may_guess: bool = True) -> tuple
     placements = statement.sharded()
     for placement in placements:
         require_shadowable(placement, statement.connection, plan.why)
+    introduce(statement.occurrences)
     expected = keep_first(statement.occurrences, statement.select, statement.connection, may_guess=may_guess)
     narrow(statement.occurrences, statement.connection)
     return [_shadow(statement, placement) for placement in placements], expected

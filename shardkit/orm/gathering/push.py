@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models.expressions import Col, F, Func, RawSQL, Ref
 from django.db.models.functions import Now, Random
-from django.db.models.sql.where import AND, OR, ExtraWhere, NothingNode, WhereNode
+from django.db.models.sql.where import AND, ExtraWhere, NothingNode, WhereNode
 
 from shardkit.orm._django import Query
 from shardkit.routing.expressions import walk
 from shardkit.routing.graph import inner_joined, link_semi_joins, read_level
+from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from shardkit.routing.expressions import Select
     from shardkit.routing.graph import Component, Level
@@ -40,8 +41,29 @@ class Occurrence:
     table: str
     #: Conditions of which every row of this occurrence that matters satisfies each; they mention no other one.
     conditions: list[Any] = field(default_factory=list)
-    #: The shards that rows of this occurrence that matter can be on.
-    pin: Pin = None
+    #: What it shares its shard with, row by row; None where the table is not sharded.
+    component: Component | None = None
+    #: Which rows have to be beside each row of it.
+    partners: list[Partner] = field(default_factory=list)
+
+    @property
+    def pin(self) -> Pin:
+        """The shards that rows of this occurrence that matter can be on."""
+        return None if self.component is None else self.component.shards
+
+    @property
+    def kind(self) -> Kind | None:
+        """How the table is spread over databases, None where no model says it."""
+        placement = self.level.placements.get(self.alias)
+        return None if placement is None else placement.kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partner:
+    """A row of *other* that is joined to a row by *pairs* of fields, of the row and of its partner, which are equal."""
+
+    other: Occurrence
+    pairs: tuple[tuple[Any, Any], ...]
 
 
 def levels_of(select: Select, outer: Level | None = None) -> Iterator[Level]:
@@ -68,8 +90,7 @@ def occurrences_in(level: Level) -> Iterator[Occurrence]:
         if not query.alias_refcount.get(alias):
             continue
         found = Occurrence(level, alias, table.table_name)
-        component = level.component_of(alias) if alias in level.placements else None
-        found.pin = _pin(component) if component is not None else None
+        found.component = level.component_of(alias) if found.kind is Kind.SHARDED else None
         candidates = [*(demanded if alias in certain else ()), *_joined_on(table)]
         found.conditions += [node for node in candidates if concerns_only(node, alias)]
         yield found
@@ -80,12 +101,6 @@ def _joined_on(table: Any) -> Iterator[Any]:
     condition = getattr(getattr(table, "filtered_relation", None), "resolved_condition", None)
     if isinstance(condition, WhereNode):
         yield from conjuncts(condition)
-
-
-def _pin(component: Component) -> Pin:
-    if component.pin is not None or component.follows is None:
-        return component.pin
-    return _pin(component.follows)
 
 
 def conjuncts(node: WhereNode) -> Iterator[Any]:
@@ -124,25 +139,3 @@ def is_plain(node: Any) -> bool:
     if type(node).__name__ in _FICKLE_NAMES or not type(node).__module__.startswith("django."):
         return False
     return not isinstance(node, Func) or not (type(node) is Func or node.extra.keys() & {"function", "template"})
-
-
-def where_of(wanted: Sequence[Occurrence], base: str) -> WhereNode | None:
-    """Return what a row has to satisfy to be wanted by one of the occurrences, None when one wants every row."""
-    branches = [WhereNode(_relabeled(found, base), AND) for found in wanted]
-    if not all(branch.children for branch in branches):
-        return None
-    return branches[0] if len(branches) == 1 else WhereNode(list(branches), OR)
-
-
-def _relabeled(found: Occurrence, base: str) -> list[Any]:
-    return [node.relabeled_clone({found.alias: base}) for node in found.conditions]
-
-
-def pin_of(wanted: Sequence[Occurrence]) -> Pin:
-    """Return the shards that rows wanted by any of the occurrences can be on."""
-    union: Pin = frozenset()
-    for found in wanted:
-        if found.pin is None or union is None:
-            return None
-        union |= found.pin
-    return union

@@ -9,10 +9,9 @@ from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.models.sql.where import AND
 
 from shardkit.orm._django import Query
-from shardkit.orm.gathering.push import pin_of, where_of
+from shardkit.orm.gathering.partners import pin_of, where_of
 from shardkit.routing import owners
 from shardkit.routing.narrowing import Narrowing
-from shardkit.routing.pins import pins
 from shardkit.routing.registry import Kind
 from shardkit.shadows import Source
 from shardkit.topology.names import LOGICAL
@@ -47,19 +46,17 @@ def sources(
     ordered = [one.relabeled_clone({wanted[0].alias: base}) for one in order]
     start = "SELECT DISTINCT" if distinct else "SELECT"
     end = "" if limit is None else f" LIMIT {limit}"
-    for alias in _databases(placement, wanted, query):
+    for alias in _databases(placement, wanted):
         source = _rows(narrowed.on(alias), columns, alias, ordered)
         if source is not None:
             yield replace(source, sql=f"{start} {source.sql}{end}")
 
 
-def _databases(placement: ModelPlacement, wanted: Sequence[Occurrence], query: Any) -> Sequence[Alias]:
+def _databases(placement: ModelPlacement, wanted: Sequence[Occurrence]) -> Sequence[Alias]:
     if placement.kind is not Kind.SHARDED:
         return (LOGICAL,)
-    base = query.get_initial_alias()
-    known = [pin_of(wanted) if wanted else None, pins(query.where, {base: placement.locators}, frozenset({base}))]
-    shards = set(owners.all_aliases()).intersection(*(pin for pin in known if pin is not None))
-    return owners.in_order(shards)
+    pin = pin_of(wanted) if wanted else None
+    return owners.all_aliases() if pin is None else owners.in_order(pin)
 
 
 def _rows(query: Any, columns: Sequence[str], alias: Alias, order: Sequence[Any]) -> Source | None:
