@@ -34,7 +34,9 @@ class Effect(Flag):
 _COMMENT: Final = r"--[^\r\n]*+\r?\n|#[^\r\n]*+\r?\n|/\*(?!M?!)(?:[^*/]++|\*(?!/)|/(?!\*))*+\*/"
 #: What may stand before the first word. None of it is given back, so that it is looked at once and ends where it ends.
 _BEFORE: Final = rf"(?:\s|\(|{_COMMENT})*+"
-_READS: Final = re.compile(rf"{_BEFORE}(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW|DESCRIBE|DESC|FETCH)\b", re.IGNORECASE)
+_READS: Final = re.compile(
+    rf"{_BEFORE}(?:(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW|DESCRIBE|DESC|FETCH)\b|COPY\s*+\()", re.IGNORECASE
+)
 #: Statements that neither show rows nor change any; a pragma that is given a value may change the file.
 _STEERS: Final = re.compile(
     rf"{_BEFORE}(?:(?:SAVEPOINT|RELEASE|ROLLBACK|SET|RESET|DECLARE|CLOSE|DISCARD)\b|PRAGMA\s+[\w.]+\s*+;?\s*+\Z)",

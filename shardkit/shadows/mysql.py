@@ -156,7 +156,7 @@ class MySQLTransport(Transport):
         """Insert the rows, many with each statement."""
         places = ", ".join("%s" for _ in load.columns)
         sql = f"INSERT INTO {self.table(name)} ({self.names(load)}) VALUES ({places})"  # noqa: S608 - quoted names
-        with self.connection.cursor() as cursor:
+        with self.working() as cursor:
             cursor.executemany(sql, [list(map(literal, row)) for row in rows])
 
     @property
@@ -180,7 +180,7 @@ class MySQLTransport(Transport):
         database = self.connection.settings_dict["NAME"]
         known = _default_collations.get(self.connection)
         if known is None or known[0] != database:
-            with self.connection.cursor() as cursor:
+            with self.working() as cursor:
                 cursor.execute("SELECT @@collation_database")
                 known = _default_collations[self.connection] = (database, cursor.fetchone()[0])
         return known[1]

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from shardkit.catalog.statements import own_statements
 from shardkit.shadows.copying import copying
 from shardkit.shadows.shapes import Column, Source
 from shardkit.shadows.styles import require_same_styles
@@ -119,7 +120,7 @@ class PostgreSQLTransport(Transport):
 
     def conditions(self) -> Conditions:
         """Ask the server, which alone knows whether it is a standby."""
-        with self.connection.cursor() as cursor:
+        with self.working() as cursor:
             cursor.execute(_CONDITIONS_SQL, ())
             return Conditions(*cursor.fetchone())
 
@@ -152,7 +153,7 @@ class PostgreSQLTransport(Transport):
     def fill(self, name: str, load: Load, rows: Sequence[Row]) -> None:
         """Copy the lines as they are."""
         sql = f"COPY {self.table(name)} ({self.names(load)}) FROM STDIN".replace("%%", "%")
-        with copying(self.connection) as cursor, self.connection.wrap_database_errors:
+        with own_statements(), copying(self.connection) as cursor, self.connection.wrap_database_errors:
             cursor.execute(sql, ())
             cursor.write(b"".join(rows))
 
@@ -193,7 +194,7 @@ def _type_name(cursor: Any, oid: int, index: int) -> str:
         name = known.name.strip('"')
         name = name if known.oid == oid else f"_{name}"
         return f'pg_catalog."{name}"'
-    with cursor.db.cursor() as asking:
+    with own_statements(), cursor.db.cursor() as asking:
         asking.execute(_TYPE_SQL, [oid, cursor.pgresult.fmod(index)])
         (found,) = asking.fetchone()
     return str(found)

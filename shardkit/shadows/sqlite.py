@@ -136,7 +136,7 @@ class SQLiteTransport(Transport):
         return f"{self.quoted(load.shadow.name)} AS {hint} (SELECT * FROM {self.table(name)})"  # noqa: S608
 
     def _is_there(self, name: str) -> bool:
-        with self.connection.cursor() as cursor:
+        with self.working() as cursor:
             cursor.execute("SELECT 1 FROM temp.sqlite_master WHERE name = %s", (name,))
             return cursor.fetchone() is not None
 
@@ -156,7 +156,7 @@ class SQLiteTransport(Transport):
         is_inside = driver.in_transaction
         if not is_inside:
             driver.execute("BEGIN")
-        with nullcontext() if is_inside else driver, self.connection.cursor() as cursor:
+        with nullcontext() if is_inside else driver, self.working() as cursor:
             cursor.executemany(f"INSERT INTO {self.table(name)} VALUES ({places})", rows)  # noqa: S608 - quoted names
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from shardkit.catalog.statements import own_statements
 from shardkit.shadows.shapes import Column, Shadow, Source
 
 #: A row on its way, in the form of the vendor's transport.
@@ -166,9 +167,15 @@ class Transport(ABC):
         """Keep the server from preparing the statements of the block, where it would do so by itself."""
         return nullcontext()
 
+    @contextmanager
+    def working(self) -> Iterator[Any]:
+        """Open a cursor on the connection for what is no read or write of its rows, so that no session hears of it."""
+        with own_statements(), self.connection.cursor() as cursor:
+            yield cursor
+
     def execute(self, sql: str) -> None:
         """Execute *sql*, which is written as if it had parameters, for its effect."""
-        with self.connection.cursor() as cursor:
+        with self.working() as cursor:
             cursor.execute(sql, ())
 
     def quoted(self, name: str) -> str:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from shardkit.catalog.statements import own_statements
 from shardkit.orm._django import MULTI
 from shardkit.orm.aliases import tag
 from shardkit.orm.distinct_groups import compiler_of
@@ -26,6 +27,7 @@ from shardkit.orm.planning import refuse, select_of
 from shardkit.orm.reaching import reach
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, Shadow, shadowed
+from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,9 +75,11 @@ def _run(original: Any, shadows: Sequence[Shadow], *how: Any) -> Any:
     for alias in dict.fromkeys(source.alias for shadow in shadows for source in shadow.sources):
         reach(alias)
     result_type, chunk_size = how
+    if not original.reads_only_shadows:
+        reach(LOGICAL)
     with shadowed(original.connection, shadows, Budget.from_settings()) as found:
         original.shadows = found
-        with found.transport.unprepared():
+        with found.transport.unprepared(), own_statements() if original.reads_only_shadows else nullcontext():
             return original.execute_sql(result_type, chunk_size=chunk_size)
 
 
@@ -86,6 +90,7 @@ def shadows_for(original: Any, plan: Gather, *, may_guess: bool = True) -> tuple
     """
     original.shadows = None
     statement = _statement(original)
+    original.reads_only_shadows = statement.reads_only_shadows()
     placements = statement.sharded()
     for placement in placements:
         require_shadowable(placement, statement.connection, plan.why)
@@ -137,6 +142,8 @@ class _Original:
 
     #: None while the statement is compiled for looking at it. That names every column that it may name in the end.
     shadows: Any = None
+    #: Whether the statement reads no row of the database on which it runs.
+    reads_only_shadows = False
 
     if TYPE_CHECKING:
         connection: Any

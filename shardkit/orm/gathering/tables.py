@@ -54,6 +54,11 @@ class Statement:
         sharded = [found for found in named.values() if found is not None and found.kind is Kind.SHARDED]
         return sorted(sharded, key=lambda found: found.model._meta.db_table)
 
+    def reads_only_shadows(self) -> bool:
+        """Say whether the statement certainly reads no table of the database on which it runs."""
+        shadows = {found.model._meta.db_table for found in self.sharded()}
+        return tables(self.select) <= shadows and not any(map(_has_text, self.select.levels()))
+
     def known(self, table: str) -> list[Occurrence]:
         """List the occurrences of *table*; none when it is also read in a way that the ORM does not know of."""
         found = [one for one in self.occurrences if one.table == table]

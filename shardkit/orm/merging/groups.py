@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from shardkit.catalog.statements import own_statements
 from shardkit.orm._django import SINGLE
 from shardkit.orm.aliases import tag
 from shardkit.orm.gathering import gather
@@ -44,6 +45,7 @@ def _rows(compiler: Any, statement: Finished) -> list[Any]:
     connection = compiler.connection
     with (
         shadowed(connection, [statement.shadow], Budget.from_settings()) as shadows,
+        own_statements(),
         connection.cursor() as cursor,
     ):
         shadows.execute(cursor, statement.sql, statement.params)
