@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: How every reason of the session begins to read the primary.
 STICKY: Final = "sticky"
+#: Why a database is read where it is written, when rows of others are put together there.
+FINISHED: Final = "it is finished there"
 #: How often, in seconds, a read that waits looks again.
 LOOKS_AGAIN: Final = 0.005
 
@@ -81,7 +83,7 @@ class Reading:
 
     def looked_up(self, primary: Alias) -> Choice:
         """Return what would be chosen now; nothing is opened or noted."""
-        reason = self._why_primary(primary) if primary not in self.only_primary else "it is finished there"
+        reason = self._why_primary(primary) if primary not in self.only_primary else FINISHED
         if reason is not None:
             return Choice(primary, Role.PRIMARY, reason)
         pool().watch(primary)
@@ -138,7 +140,9 @@ class Reading:
         return isinstance(need, Need) and need.previous is not None
 
     def _chosen(self, primary: Alias) -> tuple[Choice, BaseDatabaseWrapper]:
-        if primary in self.only_primary or primary not in conf.get_settings().replicas:
+        if primary in self.only_primary:
+            return _on_primary(primary, FINISHED)
+        if primary not in conf.get_settings().replicas:
             return _on_primary(primary, "it has no replicas")
         reason = self._unanswered.get(primary) or self._why_primary(primary)
         if reason is not None:

@@ -6,7 +6,7 @@ untouched compilers run on the chosen databases.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,7 +68,7 @@ class SelectPlanner:
         how = (result_type, chunked_fetch, chunk_size)
         try:
             plan = self._plan()
-            announce(self.query.model, plan, "select")
+            announce(self.query.model, plan, "explain" if self.query.explain_info else "select")
             match plan:
                 case Local():
                     return self._on_one(LOGICAL, *how)
@@ -89,7 +89,7 @@ class SelectPlanner:
             yield from super().explain_query()  # type: ignore[misc]
         else:
             announce(self.query.model, plan, "explain")
-            yield from explained(self, plan)
+            yield from self._read_together(plan, lambda: list(explained(self, plan)))
 
     def execute_unplanned(self, *how: Any) -> Any:
         """Run the statement on this compiler's connection, whichever that is by now."""
@@ -117,7 +117,8 @@ class SelectPlanner:
         if reading is None:
             self._go_to_primary(alias)
             return self.execute_unplanned(*how)
-        return self._read(reading, lambda: self._by_reading(reading, alias, *how), *how)
+        run = partial(self._by_reading, reading, alias, *how)
+        return attempts.read(reading, run, lambda: self._has_read(reading), is_streamed=_is_streamed(*how))
 
     def _by_reading(self, reading: Reading, alias: Alias, *how: Any) -> Any:
         connection = reading.connection(alias)
@@ -126,10 +127,6 @@ class SelectPlanner:
         else:
             self._go_to(connection)
         return self.execute_unplanned(*how)
-
-    def _read(self, reading: Reading, run: Callable[[], Any], result_type: str, chunked_fetch: bool, *_: Any) -> Any:  # noqa: FBT001
-        is_streamed = result_type == MULTI and chunked_fetch
-        return attempts.read(reading, run, lambda: self._has_read(reading), is_streamed=is_streamed)
 
     def _go_to_primary(self, alias: Alias) -> None:
         if alias != LOGICAL:
@@ -165,14 +162,21 @@ class SelectPlanner:
         spend(plan, self.query.model, "select")
         if isinstance(plan, Gather) and (elsewhere := coordinator.coordinator_for(self)) is not None:
             return coordinator.run(self, elsewhere, plan, *how)
+        return self._read_together(plan, lambda: self._together(plan, *how), is_streamed=_is_streamed(*how))
+
+    def _read_together(
+        self, plan: Merge | Gather | Refuse, ask: Callable[[], Any], *, is_streamed: bool = False
+    ) -> Any:
+        """Return what *ask* comes to, which asks the databases of *plan* where they may be read."""
         reading = None if isinstance(plan, Refuse) else self._reading(LOGICAL, *plan.aliases)
         if reading is None:
-            return self._together(plan, *how)
-        return self._read(reading, lambda: self._together_by(reading, plan, *how), *how)
+            return ask()
 
-    def _together_by(self, reading: Reading, plan: Merge | Gather | Refuse, *how: Any) -> Any:
-        with reading_by(reading):
-            return self._together(plan, *how)
+        def run() -> Any:
+            with reading_by(reading):
+                return ask()
+
+        return attempts.read(reading, run, lambda: self._has_read(reading), is_streamed=is_streamed)
 
     def _together(self, plan: Merge | Gather | Refuse, *how: Any) -> Any:
         match plan:
@@ -185,6 +189,11 @@ class SelectPlanner:
             case Refuse():
                 self.as_sql()
                 refuse(plan, self.query.model, "reading")
+
+
+def _is_streamed(result_type: str, chunked_fetch: bool, *_: Any) -> bool:  # noqa: FBT001 - what execute_sql() was given
+    """Say whether the rows come while the caller takes them."""
+    return result_type == MULTI and chunked_fetch
 
 
 #: A statement over several databases is finished on `default`, whose own rows are read there.

@@ -15,11 +15,12 @@ from shardkit.consistency.wishes import Wish
 from shardkit.orm.gathering import coordinator, gather
 from shardkit.orm.merging.finishing import finished
 from shardkit.orm.merging.grouping import NotInParts
+from shardkit.orm.parts import compiler_on
 from shardkit.orm.planning import refuse
+from shardkit.orm.reaching import reach
 from shardkit.orm.wishes import wish_of
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
-from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ def _explained_rows(compiler: Any, plan: Merge) -> Iterator[str]:
     for alias in plan.aliases:
         query = queries.on(alias)
         query.low_mark = 0  # what is skipped is skipped after the merge
-        join(alias)
+        reach(alias)
         yield f"-- {alias}"
-        yield from query.get_compiler(alias, elide_empty=compiler.elide_empty).explain_query()
+        yield from compiler_on(alias, query, elide_empty=compiler.elide_empty).explain_query()
 
 
 def _explained_gather(compiler: Any, plan: Gather) -> Iterator[str]:
@@ -130,8 +131,7 @@ def _explained_sources(query: Any, shadow: Shadow, what: str) -> Iterator[str]:
 
 def _explained_text(query: Any, alias: Alias, sql: str, params: Any) -> Iterator[str]:
     """Ask one database for its plan, and write it as Django does."""
-    join(alias)
-    connection, asked = connections[alias], query.explain_info
+    connection, asked = reach(alias), query.explain_info
     write = json.dumps if asked.format and asked.format.lower() == "json" else str
     with connection.cursor() as cursor:
         cursor.execute(f"{connection.ops.explain_query_prefix(asked.format, **asked.options)} {sql}", params)

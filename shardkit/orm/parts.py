@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
 
+from shardkit.consistency.reading import connection_of
 from shardkit.fanout import Job, run
 from shardkit.fanout.statements import naming
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE
@@ -94,6 +95,12 @@ def _plain_class(connection: Any) -> type:
     """Return the class of *connection*, or what the logical one is without planning, which changes no text."""
     found: type = getattr(type(connection), "plain_class", type(connection))
     return found
+
+
+def compiler_on(alias: Alias, query: Any, *, elide_empty: bool) -> Any:
+    """Return an untouched compiler of *query* on the connection that answers for *alias* in this statement."""
+    connection = connection_of(alias)
+    return connection.ops.compiler(query.compiler)(query, connection, connection.alias, elide_empty)
 
 
 def open_parts(

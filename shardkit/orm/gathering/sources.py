@@ -10,6 +10,7 @@ from django.db.models.sql.where import AND
 
 from shardkit.orm._django import Query
 from shardkit.orm.gathering.partners import pin_of, where_of
+from shardkit.orm.parts import compiler_on
 from shardkit.routing import owners
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.registry import Kind
@@ -64,7 +65,7 @@ def _rows(query: Any, columns: Sequence[str], alias: Alias, order: Sequence[Any]
 
     The columns stand as they are: Django would let some fields wrap theirs.
     """
-    compiler = query.get_compiler(alias)
+    compiler = compiler_on(alias, query, elide_empty=True)
     quote = compiler.connection.ops.quote_name
     try:
         condition, params = compiler.compile(query.where)

@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Min, Sum
 from django.db.models.expressions import Col
 
 from shardkit.orm.merging.grouping import Narrowed
-from shardkit.orm.parts import describe_as, open_parts
+from shardkit.orm.parts import compiler_on, describe_as, open_parts
 
 if TYPE_CHECKING:
     from shardkit.topology.names import Alias
@@ -37,7 +37,7 @@ def adds_up(query: Any) -> bool:
 def add_up(compiler: Any, aliases: Sequence[Alias]) -> tuple[Any, ...] | None:
     """Run the statement of *compiler* on all shards and return the whole, None when the values are none that add up."""
     narrowed, how = Narrowed(compiler.query), {"elide_empty": compiler.elide_empty}
-    parts = open_parts((alias, narrowed.on(alias).get_compiler(alias, **how)) for alias in aliases)
+    parts = open_parts((alias, compiler_on(alias, narrowed.on(alias), **how)) for alias in aliases)
     describe_as(compiler, parts[0].compiler)
     rows = [row for part in parts for row in part.rows()]
     if not rows:  # all aggregates are of nothing, and so are constants of no row

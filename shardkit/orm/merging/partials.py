@@ -114,7 +114,7 @@ class Partials:
     def _writer(self, alias: Alias, query: Any, *, elide_empty: bool) -> Any:
         connection = connection_of(alias)
         base: Any = connection.ops.compiler(query.compiler)
-        return compiler_class(Writing, base)(query, connection, alias, elide_empty)
+        return compiler_class(Writing, base)(query, connection, connection.alias, elide_empty)
 
     @cached_property
     def _narrowed(self) -> Narrowed:
