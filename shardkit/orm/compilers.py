@@ -20,7 +20,7 @@ from shardkit.orm import attempts
 from shardkit.orm._django import GET_ITERATOR_CHUNK_SIZE, MULTI
 from shardkit.orm.aliases import LogicalAlias, is_read, tag
 from shardkit.orm.distinct_groups import compiler_of
-from shardkit.orm.explaining import explained
+from shardkit.orm.explaining import explained, tell
 from shardkit.orm.gathering import coordinator, gather
 from shardkit.orm.merging import groups as merge_groups
 from shardkit.orm.merging import rows as merge_rows
@@ -33,7 +33,7 @@ from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
 from shardkit.routing.registry import Kind
 from shardkit.routing.shortcut import at_a_glance
 from shardkit.routing.transactions import join
-from shardkit.signals import announce, announce_reads
+from shardkit.signals import announce_reads
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class SelectPlanner:
         how = (result_type, chunked_fetch, chunk_size)
         try:
             plan = self._plan()
-            announce(self.query.model, plan, "explain" if self.query.explain_info else "select")
+            tell(self, self.query.model, plan, "explain" if self.query.explain_info else "select")
             match plan:
                 case Local():
                     return self._on_one(LOGICAL, *how)
@@ -88,7 +88,7 @@ class SelectPlanner:
         if isinstance(plan, (Local, Single)) or gathers_elsewhere:
             yield from super().explain_query()  # type: ignore[misc]
         else:
-            announce(self.query.model, plan, "explain")
+            tell(self, self.query.model, plan, "explain")
             yield from self._read_together(plan, lambda: list(explained(self, plan)))
 
     def execute_unplanned(self, *how: Any) -> Any:

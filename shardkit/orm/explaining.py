@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
@@ -13,7 +13,8 @@ from shardkit import conf
 from shardkit.consistency.reading import Reading
 from shardkit.consistency.wishes import Wish
 from shardkit.orm.gathering import coordinator, gather
-from shardkit.orm.merging.finishing import finished
+from shardkit.orm.merging.adding import adds_up
+from shardkit.orm.merging.finishing import finished, is_around_groups
 from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.parts import compiler_on
 from shardkit.orm.planning import refuse
@@ -21,27 +22,53 @@ from shardkit.orm.reaching import reach
 from shardkit.orm.wishes import wish_of
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Local, Merge, Recipe, Refuse, Single
+from shardkit.routing.registry import Kind, placement_of
+from shardkit.signals import announce, query_planned
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.db.models import Model
+
     from shardkit.routing.plan import Plan
     from shardkit.shadows import Shadow
     from shardkit.topology.names import Alias
 
+#: Operations that change rows.
+WRITES: Final = frozenset({"insert", "update", "delete"})
 
-def in_words(plan: Plan, query: Any) -> Plan:
-    """Return *plan* with what each shard does of *query*."""
-    match plan:
-        case Merge(recipe=Recipe.ROWS):
-            return replace(plan, pushed=tuple(_pushed_rows(query)))
-        case Merge():
-            return replace(plan, pushed=(*_pushed_filters(query), "its part of each group and aggregate"))
-        case Gather():
-            return replace(plan, pushed=("the conditions on one table alone", "only the columns that are needed"))
-        case Local() | Single() | Refuse():
-            return plan
+
+def tell(compiler: Any, model: type[Model] | None, plan: Plan, operation: str) -> None:
+    """Announce the *plan* of the statement of *compiler*, in words for those who listen."""
+    if query_planned.receivers:
+        announce(model, in_words(plan, compiler, operation), operation)
+
+
+def in_words(plan: Plan, compiler: Any, operation: str = "select") -> Plan:
+    """Return *plan* with what each shard does of the statement of *compiler*, and what is done with that."""
+    if not isinstance(plan, (Merge, Gather)):
+        return plan
+    pushed, finish = (_of_write if operation in WRITES else _of_read)(plan, compiler)
+    return replace(plan, pushed=pushed, finish=finish)
+
+
+def _of_read(plan: Merge | Gather, compiler: Any) -> tuple[tuple[str, ...], str]:
+    if isinstance(plan, Gather):
+        return ("the conditions that it can judge", "only the columns that are needed"), ""
+    if plan.recipe is Recipe.ROWS:
+        return tuple(_pushed_rows(compiler.query)), ""
+    return (_filters(compiler.query), _parts(compiler)), _finish(compiler)
+
+
+def _of_write(plan: Merge | Gather, compiler: Any) -> tuple[tuple[str, ...], str]:
+    is_copied = placement_of(compiler.query.get_meta().model).kind is Kind.REFERENCE
+    if is_copied and LOGICAL in plan.aliases:
+        return ("the same write",), "every copy is the same"
+    if is_copied or isinstance(plan, Gather):
+        pushed, _ = _of_read(plan, compiler)
+        return pushed, "the keys of the rows are found over these, and the rows are written wherever they are"
+    return (_filters(compiler.query),), "the numbers of their rows are added"
 
 
 def reading_from(plan: Plan, query: Any, *, is_read: bool) -> Plan:
@@ -69,7 +96,7 @@ def _whys(plan: Local | Single | Merge | Gather, query: Any, *, is_read: bool) -
 
 
 def _pushed_rows(query: Any) -> Iterator[str]:
-    yield from _pushed_filters(query)
+    yield _filters(query)
     if query.group_by is not None:
         yield "whole groups"
     if query.distinct:
@@ -77,12 +104,25 @@ def _pushed_rows(query: Any) -> Iterator[str]:
     if query.order_by or (query.default_ordering and query.get_meta().ordering):
         yield "the order"
     if query.high_mark is not None:
-        yield f"the first {query.high_mark} rows"
+        yield "the first row" if query.high_mark == 1 else f"the first {query.high_mark} rows"
 
 
-def _pushed_filters(query: Any) -> Iterator[str]:
+def _filters(query: Any) -> str:
     inner = getattr(query, "inner_query", None)
-    yield "the conditions" if (inner or query).where else "all rows"
+    return "the conditions" if (inner or query).where else "all rows"
+
+
+def _parts(compiler: Any) -> str:
+    """Name what each shard sends of the groups that span shards."""
+    query = compiler.query.inner_query if is_around_groups(compiler) else compiler.query
+    if query.group_by is not None:
+        return "its part of each group and aggregate"
+    return "its distinct rows" if query.distinct else "its part of each aggregate"
+
+
+def _finish(compiler: Any) -> str:
+    """Say who puts the parts together; the plan itself knows that a database does."""
+    return "their parts become the whole here" if adds_up(compiler.query) and not is_around_groups(compiler) else ""
 
 
 def explained(compiler: Any, plan: Merge | Gather | Refuse) -> Iterator[str]:

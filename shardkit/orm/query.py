@@ -85,7 +85,8 @@ class ShardedQuerySet(WishingQuerySet[_M]):
             return Single(Alias(self._db), "using() names it")
         if not is_routing():
             return Local("there is one database")
-        plan = in_words(plan_of(self.query.get_compiler(using=LOGICAL)), self.query)
+        compiler = self.query.get_compiler(using=LOGICAL)
+        plan = in_words(plan_of(compiler), compiler)
         return reading_from(plan, self.query, is_read=self._db is None)
 
     def cursor_page(

@@ -15,6 +15,7 @@ from shardkit.budgets import spend
 from shardkit.errors import ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
+from shardkit.orm.explaining import tell
 from shardkit.orm.gathering.writes import asks_for_parents, write_gathered
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
@@ -68,9 +69,9 @@ class _Planner:
         is_copied = placement.kind is Kind.REFERENCE
         if is_copied and isinstance(plan, Local):
             plan = Merge((LOGICAL, *owners.all_copies()), "each keeps a copy")
-            announce(placement.model, plan, operation)
+            tell(self, placement.model, plan, operation)
             return plan.aliases
-        announce(placement.model, plan, operation)
+        tell(self, placement.model, plan, operation)
         targets: tuple[Alias, ...] | None = None
         match plan:
             case Local():
@@ -105,7 +106,7 @@ class InsertPlanner(_Planner):
                 announce(placement.model, Single(placement.alias, "its table is placed there"), "insert")
                 return self._on(placement.alias).execute_sql(returning_fields)
             case Kind.REFERENCE:
-                announce(placement.model, Merge((LOGICAL, *owners.all_copies()), "each keeps a copy"), "insert")
+                tell(self, placement.model, Merge((LOGICAL, *owners.all_copies()), "each keeps a copy"), "insert")
                 with transaction.atomic(using=LOGICAL, savepoint=False):
                     freeze(self.query)
                     rows = super().execute_sql(returning_fields)  # type: ignore[misc]

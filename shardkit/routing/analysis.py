@@ -6,17 +6,17 @@ Gather.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shardkit.routing import owners, registry
 from shardkit.routing.expressions import tables
-from shardkit.routing.graph import Level, link_semi_joins, read_level
+from shardkit.routing.graph import Level, levels_of, link_semi_joins, read_level
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Recipe, Refuse, Single
 from shardkit.routing.recipes import recipe_of, recipe_over
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shardkit.routing.expressions import Select
     from shardkit.topology.names import Alias
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def analyse(select: Select) -> Plan:
     """Return the plan of the statement *select*."""
-    plan = _by_tables(tables(select))
+    plan = _by_tables(select)
     if plan is not None:
         return plan
     if getattr(select.query, "inner_query", None) is not None or select.query.combinator:
@@ -48,8 +48,9 @@ def sole_component(select: Select) -> tuple[Level, set[str]] | None:
     return (top, sole.aliases) if all(component.leader is sole for component in everything) else None
 
 
-def _by_tables(names: set[str]) -> Plan | None:
+def _by_tables(select: Select) -> Plan | None:
     """Decide by the tables alone, where that is enough."""
+    names = tables(select)
     placements = {name: registry.placement_of_table(name) for name in names}
     sharded = {name for name, found in placements.items() if found is not None and found.kind is Kind.SHARDED}
     placed = {
@@ -62,9 +63,8 @@ def _by_tables(names: set[str]) -> Plan | None:
     if not sharded:
         return Local()
     if local:
-        return Gather(
-            owners.all_aliases(), f"it joins {_list(sharded)} with {_list(local)}, which is only on 'default'"
-        )
+        why = f"it joins {_list(sharded)} with {_list(local)}, which is only on 'default'"
+        return _gather(levels_of(select), why)
     return None
 
 
@@ -85,19 +85,19 @@ def _of_parts(select: Select) -> Plan:
     if isinstance(first, Single) and all(isinstance(part, Single) and part.alias == first.alias for part in parts):
         return first
     if query.combinator:
-        return Gather(owners.all_aliases(), f"{query.combinator.upper()} of several shards has to see all rows")
+        return _gather(levels_of(select), f"{query.combinator.upper()} of several shards has to see all rows")
     if len(select.inside) > 1:
-        return Gather(owners.all_aliases(), "it aggregates over a subquery, beside another one")
-    return _over_subquery(query, select.inside[0].query, first)
+        return _gather(levels_of(select), "it aggregates over a subquery, beside another one")
+    return _over_subquery(select, first)
 
 
-def _over_subquery(query: Any, inside: Any, plan: Plan) -> Plan:
-    """Plan an aggregate over the rows of a subquery, *inside*, whose own *plan* is known."""
+def _over_subquery(select: Select, plan: Plan) -> Plan:
+    """Plan an aggregate, *select*, over the rows of a subquery whose own *plan* is known."""
     if not isinstance(plan, Merge):
-        return Gather(owners.all_aliases(), f"it aggregates over a subquery, and {plan.why}")
+        return _gather(levels_of(select), f"it aggregates over a subquery, and {plan.why}")
     if plan.recipe is Recipe.GROUPS:
         return plan  # its rows are made on one database, and so is whatever is made of them
-    recipe = recipe_over(query, inside)
+    recipe = recipe_over(select.query, select.inside[0].query)
     if isinstance(recipe, str):
         return Gather(plan.aliases, recipe)
     return Merge(plan.aliases, plan.why, recipe)
@@ -108,7 +108,7 @@ def _by_components(select: Select) -> Plan:
     levels = [top, *_nested(top)]
     hidden = _hidden(levels)
     if hidden:
-        return Gather(owners.all_aliases(), f"raw SQL reads {_list(hidden)}")
+        return _gather(levels, f"raw SQL reads {_list(hidden)}")
     components = [component for level in levels for component in level.components]
     pinned = [component.shards for component in components]
     shards = {alias for pin in pinned if pin is not None for alias in pin}
@@ -128,15 +128,15 @@ def _by_anchor(top: Level, levels: list[Level]) -> Plan:
     """Plan by the one component that every row has a row of."""
     why = _why_together(top, levels)
     if why is not None:
-        return Gather(owners.all_aliases(), why)
+        return _gather(levels, why)
     (anchor,) = top.components
     if anchor.pin is not None and len(anchor.pin) <= 1:
         return _single(set(anchor.pin), top)
     recipe = recipe_of(top, anchor)
     if isinstance(recipe, str):
-        return Gather(owners.all_aliases(), recipe)
+        return _gather(levels, recipe)
     if top.select.opaque:
-        return Gather(owners.all_aliases(), "raw SQL among what it selects may have to see all rows")
+        return _gather(levels, "raw SQL among what it selects may have to see all rows")
     aliases = owners.all_aliases() if anchor.pin is None else owners.in_order(anchor.pin)
     missing = "does not say" if anchor.pin is None else "leaves several shards for"
     return Merge(aliases, f"it {missing} the shard key of {_keys(top)}", recipe)
@@ -153,6 +153,17 @@ def _why_together(top: Level, levels: list[Level]) -> str | None:
     if any(component.leader is not anchor for component in nested):
         return "a subquery reads rows that are not on the shard of the row it is for"
     return None
+
+
+def _gather(levels: Iterable[Level], why: str) -> Gather:
+    """Plan to bring rows together, from each shard on which one that matters can be."""
+    found: set[Alias] = set()
+    for level in levels:
+        shards = [component.shards for component in level.components]
+        if None in shards or _hidden([level]):
+            return Gather(owners.all_aliases(), why)
+        found = found.union(*(pin for pin in shards if pin is not None))
+    return Gather(owners.in_order(found), why)
 
 
 def _nested(outer: Level) -> Iterator[Level]:

@@ -112,6 +112,21 @@ def _placements(query: Query) -> Iterator[tuple[str, ModelPlacement]]:
                 yield alias, placement
 
 
+def levels_of(select: Select, outer: Level | None = None) -> Iterator[Level]:
+    """Yield every SELECT of the statement that has a FROM clause of its own, with its sharded tables linked."""
+    query = select.query
+    if query.combinator or getattr(query, "inner_query", None) is not None:
+        for part in select.inside:
+            yield from levels_of(part, outer)
+        return
+    level = read_level(select, outer)
+    if outer is not None:
+        link_semi_joins(outer, level)
+    yield level
+    for inside in select.inside:
+        yield from levels_of(inside, level)
+
+
 def inner_joined(query: Query) -> set[str]:
     """Return the aliases that have a row in every row: the base and what inner joins alone reach from it."""
     found: set[str] = set()

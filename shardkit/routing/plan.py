@@ -56,8 +56,10 @@ class Merge:
     aliases: tuple[Alias, ...]
     why: str
     recipe: Recipe = Recipe.ROWS
-    #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
+    #: What each shard does of the statement, in words for people; whoever announces the plan knows it.
     pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    #: What is done with what they send, in words too.
+    finish: str = field(default="", compare=False, repr=False)
     #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
     reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
@@ -66,7 +68,7 @@ class Merge:
             Recipe.ROWS: "their rows become one sequence here",
             Recipe.GROUPS: "a database makes whole groups and aggregates of their parts",
         }
-        return _described("Merge", self, finish[self.recipe])
+        return _described("Merge", self, self.finish or finish[self.recipe])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,15 @@ class Gather:
 
     aliases: tuple[Alias, ...]
     why: str
-    #: What each shard does of the statement, in words for people; `queryset.route()` knows it.
+    #: What each shard does of the statement, in words for people; whoever announces the plan knows it.
     pushed: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    #: What is done with what they send, in words too.
+    finish: str = field(default="", compare=False, repr=False)
     #: Where primaries that have replicas are read, and why; `queryset.route()` knows it.
     reads: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
-        return _described("Gather", self, "the statement runs over their rows")
+        return _described("Gather", self, self.finish or "the statement runs over their rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Refuse:
 
 
 def _described(name: str, plan: Merge | Gather, finish: str) -> str:
-    lines = [f"{name}: {', '.join(plan.aliases)}", f"  because {plan.why}", *_indented(plan.reads)]
+    lines = [f"{name}: {', '.join(plan.aliases) or 'no shard'}", f"  because {plan.why}", *_indented(plan.reads)]
     if plan.pushed:
         lines.append(f"  each shard: {', '.join(plan.pushed)}")
     return "\n".join([*lines, f"  then {finish}"])

@@ -117,7 +117,7 @@ def _turn(screen: Screen, flights: Any, code: str, cursor: str | None) -> Any:
         turned.append(flights.cursor_page(size=PAGE_SIZE, cursor=cursor))
         return list(turned[0])
 
-    _show(screen, Question(code, turn, flights))
+    _show(screen, Question(code, turn))
     return turned[0]
 
 
@@ -155,13 +155,12 @@ def _route(queryset: Any) -> Plan:
 
 def _plans(seen: Seen) -> Iterator[str]:
     """Yield the plans over several databases with their reasons, and how many others there were."""
-    plans = Counter(plan for _table, plan in seen.plans)
-    several = [plan for plan in plans if len(aliases_of(plan)) > 1]
-    for plan in several:
-        name, *reasons = str(plan).splitlines()
-        times = f" ({plans[plan]} times)" if plans[plan] > 1 else ""
+    several = Counter(str(plan) for _table, plan in seen.plans if len(aliases_of(plan)) > 1)
+    for plan, count in several.items():
+        name, *reasons = plan.splitlines()
+        times = f" ({count} times)" if count > 1 else ""
         yield "\n".join((f"{name}{times}", *reasons))
-    if others := sum(plans[plan] for plan in plans if plan not in several):
+    if others := len(seen.plans) - several.total():
         yield f"Besides, {others} of one database"
 
 

@@ -18,13 +18,14 @@ from shardkit.orm.distinct_groups import compiler_of
 from shardkit.orm.gathering.first import keep_first
 from shardkit.orm.gathering.lookups import indexes_of
 from shardkit.orm.gathering.partners import introduce
-from shardkit.orm.gathering.push import levels_of, occurrences_in
+from shardkit.orm.gathering.push import occurrences_in
 from shardkit.orm.gathering.semi import narrow
 from shardkit.orm.gathering.sources import sources
 from shardkit.orm.gathering.tables import Statement, column_of, fields_of, require_shadowable
 from shardkit.orm.parts import describe_as
 from shardkit.orm.planning import refuse, select_of
 from shardkit.orm.reaching import reach
+from shardkit.routing.graph import levels_of
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, Shadow, shadowed
 from shardkit.topology.names import LOGICAL

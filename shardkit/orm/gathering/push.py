@@ -16,13 +16,12 @@ from django.db.models.sql.where import AND, ExtraWhere, NothingNode, WhereNode
 
 from shardkit.orm._django import Query
 from shardkit.routing.expressions import walk
-from shardkit.routing.graph import inner_joined, link_semi_joins, read_level
+from shardkit.routing.graph import inner_joined
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shardkit.routing.expressions import Select
     from shardkit.routing.graph import Component, Level
     from shardkit.routing.pins import Pin
 
@@ -64,21 +63,6 @@ class Partner:
 
     other: Occurrence
     pairs: tuple[tuple[Any, Any], ...]
-
-
-def levels_of(select: Select, outer: Level | None = None) -> Iterator[Level]:
-    """Yield every SELECT of the statement that has a FROM clause of its own, with its sharded tables linked."""
-    query = select.query
-    if query.combinator or getattr(query, "inner_query", None) is not None:
-        for part in select.inside:
-            yield from levels_of(part, outer)
-        return
-    level = read_level(select, outer)
-    if outer is not None:
-        link_semi_joins(outer, level)
-    yield level
-    for inside in select.inside:
-        yield from levels_of(inside, level)
 
 
 def occurrences_in(level: Level) -> Iterator[Occurrence]:

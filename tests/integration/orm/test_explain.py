@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -76,7 +77,148 @@ def test_a_gather_in_words() -> None:
 
     assert isinstance(plan, Gather)
     assert "because it joins shop_order with shop_product, which is only on 'default'" in str(plan)
-    assert "each shard: the conditions on one table alone, only the columns that are needed" in str(plan)
+    assert "each shard: the conditions that it can judge, only the columns that are needed" in str(plan)
+
+
+#: What somebody who listens is told of a statement: each line of its plan after the first two.
+IN_WORDS: dict[str, tuple[Any, list[str]]] = {
+    "a count": (
+        lambda: Order.objects.filter(total__gt=3).count(),
+        ["each shard: the conditions, its part of each aggregate", "then their parts become the whole here"],
+    ),
+    "a mean": (
+        lambda: Order.objects.aggregate(Avg("total")),
+        [
+            "each shard: all rows, its part of each aggregate",
+            "then a database makes whole groups and aggregates of their parts",
+        ],
+    ),
+    "distinct rows": (
+        lambda: list(Order.objects.values("status").distinct()),
+        [
+            "each shard: all rows, its distinct rows",
+            "then a database makes whole groups and aggregates of their parts",
+        ],
+    ),
+    "a count of groups": (
+        lambda: Order.objects.values("status").annotate(n=Count("pk")).filter(n__gt=1).count(),
+        [
+            "each shard: the conditions, its part of each group and aggregate",
+            "then a database makes whole groups and aggregates of their parts",
+        ],
+    ),
+    "whether there are any": (
+        lambda: Order.objects.filter(total__gt=3).exists(),
+        ["each shard: the conditions, the first row", "then their rows become one sequence here"],
+    ),
+    "a page": (
+        lambda: Order.objects.order_by("total").cursor_page(size=3),
+        ["each shard: all rows, the order, the first 4 rows", "then their rows become one sequence here"],
+    ),
+    "an update": (
+        lambda: Order.objects.filter(total__gt=3).update(note="x"),
+        ["each shard: the conditions", "then the numbers of their rows are added"],
+    ),
+    "a delete": (
+        lambda: Line.objects.all().delete(),
+        ["each shard: all rows", "then the numbers of their rows are added"],
+    ),
+    "an update that gathers": (
+        lambda: Shipment.objects.filter(order__status="new").update(cost=1),
+        [
+            "each shard: the conditions that it can judge, only the columns that are needed",
+            "then the keys of the rows are found over these, and the rows are written wherever they are",
+        ],
+    ),
+    "an insert of copies": (
+        lambda: Label.objects.create(name="x"),
+        ["each shard: the same write", "then every copy is the same"],
+    ),
+    "an update of copies that shards choose": (
+        lambda: Label.objects.filter(order__number=1).update(name="x"),
+        [
+            "each shard: the conditions",
+            "then the keys of the rows are found over these, and the rows are written wherever they are",
+        ],
+    ),
+}
+
+
+@contextmanager
+def told_plans() -> Iterator[list[Any]]:
+    plans: list[Any] = []
+
+    def note(plan: Any, **_: Any) -> None:
+        plans.append(plan)
+
+    query_planned.connect(note)
+    try:
+        yield plans
+    finally:
+        query_planned.disconnect(note)
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_whoever_listens_hears_what_each_shard_does(shop: Shop, name: str) -> None:
+    del shop
+    act, expected = IN_WORDS[name]
+    with told_plans() as plans:
+        act()
+
+    assert expected == [line.strip() for line in str(plans[0]).splitlines()[2:]]
+
+
+def test_the_next_page_has_a_condition(shop: Shop) -> None:
+    assert shop.orders
+    page = Order.objects.order_by("-total").cursor_page(size=3)
+    with told_plans() as plans:
+        Order.objects.order_by("-total").cursor_page(size=3, cursor=page.next_cursor)
+
+    assert "each shard: the conditions, the order, the first 4 rows" in str(plans[0])
+
+
+with_product = Order.objects.select_related("product")
+
+
+@pytest.mark.parametrize(
+    ("rows", "shards"),
+    [
+        (lambda s: with_product.filter(customer=s.customer_on(2)), [2]),
+        (lambda s: Line.objects.filter(order__customer=s.customer_on(1)).select_related("order__product"), [1]),
+        (lambda s: with_product.filter(customer__in=[s.customer_on(0), s.customer_on(3)]), [0, 3]),
+        (
+            lambda s: Order.objects.filter(customer=s.customer_on(0)).union(
+                Order.objects.filter(customer=s.customer_on(1))
+            ),
+            [0, 1],
+        ),
+        (lambda s: Order.objects.filter(customer=s.customer_on(2)).filter(shipments__cost__gt=1), [0, 1, 2, 3]),
+        (lambda s: with_product.exclude(customer=s.customer_on(2)), [0, 1, 2, 3]),
+        (
+            lambda s: Order.objects.filter(customer=s.customer_on(2), product__name="x").extra(
+                where=["shop_order.id IN (SELECT order_id FROM shop_line)"]
+            ),
+            [0, 1, 2, 3],
+        ),
+    ],
+)
+def test_a_gather_names_the_shards_that_it_may_ask(shop: Shop, rows: Any, shards: list[int]) -> None:
+    queryset = rows(shop)
+
+    plan = queryset.route()
+
+    assert (Gather, [shop.shards[n] for n in shards]) == (type(plan), list(plan.aliases))
+    with queries_by_database() as seen:
+        list(queryset.all())
+    assert set(seen) - {"default"} <= set(plan.aliases), seen.texts
+
+
+def test_a_gather_of_no_shard_in_words(shop: Shop) -> None:
+    one, other = shop.customer_on(0), shop.customer_on(1)
+    rows = Order.objects.filter(customer=one).filter(customer=other).select_related("product")
+
+    assert str(rows.route()).startswith("Gather: no shard\n")
+    assert [] == list(rows)
 
 
 def test_a_refusal_in_words() -> None:
