@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+from unittest import mock
 
 from django.conf import settings
 from django.db import transaction
 from django.test import override_settings
 
+from shardkit.orm.gathering import keys
 from tests.fuzz.asking import Verdict, judge
 from tests.fuzz.code import Chain, calls
 from tests.fuzz.questions import Question, draw_question
@@ -77,12 +79,13 @@ class Run:
 
     @contextmanager
     def data_set(self, number: int) -> Iterator[Data]:
-        """Make the data set of that *number*."""
+        """Make the data set of that *number*, in which a few keys may be too many to be asked for, as many are."""
         chance = random.Random(f"{self.seed}/{number}")  # noqa: S311 - it is to be repeated
         world = WORLDS[chance.choice(_WORLDS)]
         self.tally.data_sets += 1
         with ExitStack() as stack:
             stack.enter_context(override_settings(SHARDKIT={**settings.SHARDKIT, **_engine(chance)}))
+            stack.enter_context(mock.patch.object(keys, "MAX_KEYS", chance.choice((1000, 1000, 1, 4))))
             if chance.random() < 0.3:
                 stack.enter_context(_rolled_back())
             stack.callback(clear, world)
