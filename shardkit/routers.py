@@ -8,6 +8,7 @@ from django.apps import apps
 
 from shardkit import conf
 from shardkit.orm.aliases import READS
+from shardkit.routing.data_migrations import is_own_copy, migrated_alias, note_question
 from shardkit.routing.history import todays_model
 from shardkit.routing.registry import Kind, databases_of, placement_of, serializing
 from shardkit.topology.names import LOGICAL, Alias
@@ -23,14 +24,21 @@ class ShardRouter:
     """
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        """Answer the logical database, marked for a read where there are replicas."""
-        del model, hints
+        """Answer the logical database, marked for a read where there are replicas.
+
+        A migration reads the copies of reference models where it runs: those of other databases are behind, or ahead.
+        """
+        del hints
+        migrated = migrated_alias()
+        if migrated is not None:
+            return migrated if is_own_copy(model, migrated) else LOGICAL
         return READS if conf.get_settings().replicas else LOGICAL
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        """Answer the logical database."""
-        del model, hints
-        return LOGICAL
+        """Answer the logical database; a migration writes the copies of reference models where it runs."""
+        del hints
+        migrated = migrated_alias()
+        return migrated if migrated is not None and is_own_copy(model, migrated) else LOGICAL
 
     def allow_relation(self, *objects: Model, **hints: Any) -> bool:
         """Allow every relation: all rows are rows of the logical database."""
@@ -43,6 +51,7 @@ class ShardRouter:
         An operation without a model (``RunPython``, ``RunSQL``) runs where its app has a table.
         """
         settings = conf.get_settings()
+        note_question(db, app_label, hints | ({"model_name": model_name} if model_name else {}))
         ours = {LOGICAL, *settings.topology.primaries, *settings.placed_aliases, *_placed_by_models()}
         if db in settings.replica_aliases or db == settings.gather_coordinator:
             return False

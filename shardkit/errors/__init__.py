@@ -34,6 +34,7 @@
     ├── CrossDatabaseQuery    the query joins tables that live on different databases
     ├── MixedDatabases        two querysets of different databases were combined
     ├── MigrationLeavesDatabase  a data migration of one database reached for another
+    ├── CopiesWouldDiffer     a data migration writes one copy of a reference model and not the others
     ├── PartialCommit         some shards committed and a later one failed
     ├── LookupCacheUnanswered a key cannot be moved while the cache of lookups does not answer
     ├── SettingsInvalid       SHARDKIT cannot be understood, so nothing can go on
@@ -52,6 +53,7 @@ from __future__ import annotations
 
 from shardkit.errors.databases import (
     CoordinatorOutOfDate,
+    CopiesWouldDiffer,
     DatabasesDiffer,
     LookupCacheUnanswered,
     MigrationLeavesDatabase,
@@ -108,6 +110,7 @@ __all__ = [
     "BucketNotInSql",
     "CatalogError",
     "CoordinatorOutOfDate",
+    "CopiesWouldDiffer",
     "CopyRefused",
     "CrossDatabaseQuery",
     "CrossShardQuery",

@@ -77,12 +77,26 @@ class MigrationLeavesDatabase(ShardkitError, NotSupportedError):
     template = (
         "The migration of {migrated!r} reached for rows of {alias!r}. It runs once on each database and would do so "
         "each time. Write .using(schema_editor.connection.alias), insert only what belongs there, and give RunPython "
-        "hints={{'model_name': …}} so that it runs where that model's rows are."
+        "hints={{'model_name': …}} so that it runs where that model's rows are. To delete rows that rows of other "
+        "databases may refer to, write RunSQL."
     )
 
     def __init__(self, migrated: str, alias: str) -> None:
         super().__init__(migrated, alias)
         self.migrated, self.alias = migrated, alias
+
+
+class CopiesWouldDiffer(ShardkitError, NotSupportedError):
+    """A data migration writes one copy of a reference model and not, or not in the same way, the others."""
+
+    template = (
+        "The migration of {migrated!r} writes {model}, of which every database has a copy, and {why}. Nothing was "
+        "written, for the copies would differ. {remedy}"
+    )
+
+    def __init__(self, migrated: str, model: str, why: str, remedy: str) -> None:
+        super().__init__(migrated, model, why, remedy)
+        self.migrated, self.model, self.why, self.remedy = migrated, model, why, remedy
 
 
 class PartialCommit(ShardkitError, TransactionManagementError):

@@ -19,10 +19,13 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
+from django.db.transaction import TransactionManagementError
 
+from shardkit.errors import ShardkitError
 from shardkit.management.parallel import KeptError, on_each
+from shardkit.management.reference_writes import settle, watched
 from shardkit.management.targets import Target
-from shardkit.routing.registry import migrating
+from shardkit.routing.data_migrations import Migrating, current
 from shardkit.topology.names import LOGICAL, Alias
 
 #: What Django's `migrate` is told on every database.
@@ -130,27 +133,59 @@ def unapplied_or_error(alias: Alias) -> tuple[list[str], str]:
 
 
 @contextmanager
-def only(alias: Alias) -> Iterator[None]:
-    """Refuse, inside the block, what would reach a shard or a placed database other than *alias*."""
-    token = migrating.set(alias)
+def only(alias: Alias) -> Iterator[Migrating]:
+    """Refuse, inside the block, what would reach another database than *alias*, or one copy of reference rows only."""
+    running = Migrating(alias)
+    token = current.set(running)
+    try:
+        with watched(running):
+            yield running
+    finally:
+        current.reset(token)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Raise what a migration raised: on SQLite, Django asks once more in the transaction which that has broken."""
     try:
         yield
-    finally:
-        migrating.reset(token)
+    except TransactionManagementError as error:
+        if isinstance(error.__context__, ShardkitError):
+            raise error.__context__ from None
+        raise
 
 
-class _Migrate(DjangoMigrate):
-    """Django's own command, which also tells us how far it is."""
+class MigrateOne(DjangoMigrate):
+    """Django's own command on one database, in which no migration reaches another."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate, and let what was written to copies of reference models be equal on all."""
+        with _named_errors(), only(options["database"]) as running:
+            super().handle(*args, **options)
+            settle(running)
+
+    def migration_progress_callback(
+        self,
+        action: str,
+        migration: Migration | None = None,
+        fake: bool = False,  # noqa: FBT001, FBT002 (Django's)
+    ) -> None:
+        """Note which migration runs."""
+        super().migration_progress_callback(action, migration, fake)
+        running = current.get()
+        if running is not None and migration is not None:
+            running.question = None
+            running.migration = (migration.app_label, migration.name) if action in BEGINNINGS else None
+            running.is_backwards, running.has_run_on_default = action == "unapply_start", False
+
+
+class _Migrate(MigrateOne):
+    """The same, and it tells us how far it is."""
 
     def __init__(self, alias: Alias, progress: Progress) -> None:
         super().__init__()
         self.alias, self.progress = alias, progress
         self.applied: list[str] = []
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate, and let no migration reach another database."""
-        with only(self.alias):
-            super().handle(*args, **options)
 
     def migration_progress_callback(
         self,

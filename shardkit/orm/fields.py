@@ -11,7 +11,8 @@ from shardkit.errors import MigrationLeavesDatabase
 from shardkit.orm.aliases import is_routing
 from shardkit.orm.placing import give_id, milliseconds, new_uuid, places_itself
 from shardkit.routing import owners
-from shardkit.routing.registry import Kind, migrating, placement_of
+from shardkit.routing.data_migrations import migrated_alias
+from shardkit.routing.registry import Kind, placement_of
 from shardkit.topology.ids import bucket_of_uuid, make_uuid
 from shardkit.topology.names import BucketId
 from shardkit.vendors.registry import vendor_of
@@ -46,7 +47,7 @@ class ShardedAutoField(_PublicPath, models.BigAutoField):  # type: ignore[misc,t
 
     def get_pk_value_on_save(self, instance: models.Model) -> Any:
         """Allocate the number where nobody else does: in a migration, whose models are not ours."""
-        migrated, placement = migrating.get(), placement_of(type(instance))
+        migrated, placement = migrated_alias(), placement_of(type(instance))
         if migrated is None or placement.kind is not Kind.SHARDED or not is_routing():
             return super().get_pk_value_on_save(instance)
         _require_migrated(placement, give_id(instance, placement), migrated)
@@ -67,7 +68,7 @@ class ShardedUUIDField(_PublicPath, models.UUIDField):  # type: ignore[type-arg]
         placement = placement_of(type(instance))
         if placement.kind is not Kind.SHARDED or not is_routing():
             return make_uuid(BucketId(0), random=urandom, milliseconds=milliseconds())
-        uuid, migrated = new_uuid(instance, placement), migrating.get()
+        uuid, migrated = new_uuid(instance, placement), migrated_alias()
         if migrated is not None:
             _require_migrated(placement, owners.alias_of(bucket_of_uuid(uuid)), migrated)
         return uuid

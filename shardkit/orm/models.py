@@ -28,6 +28,7 @@ from shardkit.orm.placing import (
 )
 from shardkit.orm.query import ShardedManager
 from shardkit.orm.values import read_rows
+from shardkit.routing.data_migrations import is_own_copy
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import JoinedTransactions
 from shardkit.signals import announce
@@ -113,7 +114,7 @@ class _Spread(models.Model, metaclass=_SpreadBase):
         keep_parents: bool = False,  # noqa: FBT001, FBT002 - Django's signature
     ) -> tuple[int, dict[str, int]]:
         """Delete the row, and on every database what its deletion reaches, whichever shard *using* names."""
-        if using is not None and names_shard(using):
+        if using is not None and names_shard(using) and not is_own_copy(type(self), using):
             require_owner(type(self), using, "delete()")
             owner = found_on(self, placement_of(type(self)))
             if owner not in {None, using}:

@@ -21,6 +21,7 @@ from shardkit.errors import (
     WrongShard,
 )
 from shardkit.routing import owners
+from shardkit.routing.data_migrations import is_own_copy
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Single
 from shardkit.routing.registry import Kind, placement_of
@@ -156,7 +157,7 @@ EVERYWHERE: Final = "every database at once"
 def require_owner(model: type[models.Model], alias: str, operation: str) -> None:
     """Refuse to write one copy of a reference model alone, and a placed model anywhere but in its place."""
     placement = placement_of(model)
-    if placement.kind is Kind.REFERENCE:
+    if placement.kind is Kind.REFERENCE and not is_own_copy(model, alias):
         raise WrongShard(model._meta.label, operation, alias, EVERYWHERE)
     if placement.kind is Kind.PLACED and placement.alias != alias:
         raise WrongShard(model._meta.label, operation, alias, placement.alias)

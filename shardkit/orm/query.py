@@ -30,6 +30,7 @@ from shardkit.orm.planning import plan_of
 from shardkit.orm.values import read_rows, require_readable
 from shardkit.orm.wishes import WishingQuerySet
 from shardkit.routing import registry
+from shardkit.routing.data_migrations import is_own_copy
 from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Local, Plan, Single
 from shardkit.routing.registry import Kind, placement_of
@@ -252,7 +253,7 @@ class ShardedQuerySet(WishingQuerySet[_M]):
         """Delete the matching rows, and on every database what their deletion reaches, whichever shard was named."""
         query = self.query
         refused = query.is_sliced or query.combinator or query.distinct_fields or self._fields is not None  # type: ignore[attr-defined]
-        if refused or not names_shard(self._db):
+        if refused or not names_shard(self._db) or is_own_copy(self.model, self._db):
             return super().delete()
         require_owner(self.model, str(self._db), f"objects.using({self._db!r})")
         chosen = list(self.order_by().values_list("pk", flat=True))

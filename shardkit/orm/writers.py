@@ -6,6 +6,7 @@ updates and deletes over several shards. Whatever touches more than one database
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
@@ -21,6 +22,7 @@ from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, re
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable
 from shardkit.routing import owners
+from shardkit.routing.data_migrations import migrated_alias
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
 from shardkit.routing.transactions import join
@@ -43,8 +45,13 @@ class _Planner:
         elide_empty: bool
 
     def _begin(self) -> ModelPlacement:
-        """Return where the model's rows live; what is written here may fail at COMMIT as on any shard."""
+        """Return where the model's rows live; what is written here may fail at COMMIT as on any shard.
+
+        In the migration of `default` its copy of a reference model is a table like any other.
+        """
         placement = placement_of(self.query.get_meta().model)
+        if migrated_alias() == LOGICAL and placement.kind is Kind.REFERENCE:
+            placement = replace(placement, kind=Kind.GLOBAL)
         if placement.kind in {Kind.GLOBAL, Kind.REFERENCE}:
             join(LOGICAL, (placement.model._meta.db_table,))
         return placement

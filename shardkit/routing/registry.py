@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 #: True while dumpdata and loaddata ask whether a model belongs to the logical database: there it does.
 serializing: ContextVar[bool] = ContextVar("shardkit_serializing", default=False)
-#: The one database that is being migrated. A migration runs once on each, so it must not reach the others from there.
-migrating: ContextVar[Alias | None] = ContextVar("shardkit_migrating", default=None)
 
 
 class Kind(StrEnum):

@@ -21,7 +21,7 @@ from django.db.transaction import TransactionManagementError
 from shardkit.catalog import idranges, lookups
 from shardkit.consistency.pool import pool
 from shardkit.errors import MigrationLeavesDatabase, PartialCommit, ShardUnavailable
-from shardkit.routing.registry import migrating
+from shardkit.routing.data_migrations import migrated_alias
 from shardkit.topology.names import LOGICAL, Alias
 from shardkit.vendors.registry import vendor_of
 
@@ -88,7 +88,7 @@ class JoinedTransactions(_Wrapper):
 
     def use(self, alias: Alias, tables: Iterable[str] = ()) -> None:
         """Make sure that *alias* answers, and let it take part in the transaction that is open, if one is."""
-        migrated = migrating.get()
+        migrated = migrated_alias()
         if migrated is not None and alias != migrated:
             raise MigrationLeavesDatabase(migrated, alias)
         if tables:

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from shardkit.management.serializing import logical_models, reset_placed_sequences
 from shardkit.management.targets import all_targets
 from shardkit.orm.placing import found_on, home_of
+from shardkit.routing.data_migrations import migrated_alias
 from shardkit.routing.registry import Kind, databases_of, placement_of
 from shardkit.topology.names import LOGICAL, Alias
 
@@ -30,7 +31,7 @@ class Command(DjangoLoaddata):
     def handle(self, *fixture_labels: str, **options: Any) -> None:
         """Load the rows; those that live on it where a shard or a placed database is named."""
         alias = options["database"]
-        if alias != LOGICAL and alias in {target.alias for target in all_targets()}:
+        if alias not in {LOGICAL, migrated_alias()} and alias in {target.alias for target in all_targets()}:
             if _loads_fixtures_of_test_class():
                 _require_logical()
                 return

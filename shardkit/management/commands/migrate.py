@@ -9,18 +9,17 @@ from typing import Any
 
 from django.core import mail
 from django.core.management.base import CommandParser
-from django.core.management.commands.migrate import Command as DjangoMigrate
 
 from shardkit import conf
 from shardkit.management.commands.migrate_shards import Command as MigrateShards
-from shardkit.management.migrating import only, unapplied_or_error
+from shardkit.management.migrating import MigrateOne, unapplied_or_error
 from shardkit.management.parallel import on_each
 from shardkit.management.tabulating import counted
 from shardkit.management.targets import all_targets
 from shardkit.topology.names import LOGICAL, Alias
 
 
-class Command(DjangoMigrate):
+class Command(MigrateOne):
     """Django's `migrate`, over the whole cluster unless one database is named."""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,8 +37,7 @@ class Command(DjangoMigrate):
             self._migrate_all(options)
             return
         alias = Alias(options["database"] or LOGICAL)
-        with only(alias):
-            super().handle(*args, **{**options, "database": alias})
+        super().handle(*args, **{**options, "database": alias})
         if options["database"] == LOGICAL and options["verbosity"] and not _in_tests() and not _asks_only(options):
             self._name_what_is_missing()
 
