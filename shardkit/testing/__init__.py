@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shardkit.testing.counting import assert_num_queries
 from shardkit.testing.oracle import AnswersDiffer, Comparison, OracleRouter, compared_with
 from shardkit.testing.replicas import RoutedReads, SimulatedReplicas, assert_reads, routed_reads, simulated_replicas
 
@@ -11,6 +12,7 @@ __all__ = [
     "OracleRouter",
     "RoutedReads",
     "SimulatedReplicas",
+    "assert_num_queries",
     "assert_reads",
     "compared_with",
     "routed_reads",

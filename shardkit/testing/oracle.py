@@ -14,22 +14,26 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
-from django.db import connections
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, transaction
 
+from shardkit import conf
 from shardkit.errors import ShardkitError
 from shardkit.orm._django import MULTI, SINGLE, Query
 from shardkit.orm.aliases import is_routing
 from shardkit.orm.query import ShardedQuerySet
 from shardkit.routing.plan import Plan
+from shardkit.routing.registry import models_placed
 from shardkit.signals import query_planned
 from shardkit.testing.answers import TOLERANCE, canonical
 from shardkit.testing.comparing import Rows, same_rows, ways_to_compare
 from shardkit.testing.copying import copy_tables
-from shardkit.testing.watching import Written, watched
+from shardkit.testing.watching import Written, replaced, unseen, watched
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
 
 #: The alias of the plain database, unless another is named.
 ORACLE: Final = "oracle"
@@ -72,6 +76,7 @@ class Comparison:
         self.written = Written()
         self._plan: Plan | None = None
         self._busy = False
+        self._has_tables = False
 
     def copy_again(self) -> None:
         """Copy all tables before the next query: something was written without Django's cursors."""
@@ -86,6 +91,8 @@ class Comparison:
         if self._busy or result_type not in {MULTI, SINGLE} or compiler.query.explain_info:
             return execute()
         query = compiler.query.clone()
+        with unseen():
+            self._copy()  # before: an error can leave the shards in transactions that answer nothing
         try:
             result = self._alone(execute)
         except ShardkitError:
@@ -116,35 +123,50 @@ class Comparison:
     def _require_same(self, query: Query, compiler: Any, result_type: str, rows: list[Any]) -> None:
         plan = self._plan
         shards = _converted(compiler, rows)
-        try:
-            plain = self._plain(query, compiler, result_type)
-        except Exception as error:  # of any class: the shards answered and one database does not
-            raise self._different(query, plan, f"{len(shards)} rows", repr(error)) from error
-        self.compared += 1
-        ways = ways_to_compare(query, self.tolerance)
 
         def whole(unlimited: Any) -> Rows:
             return self._plain(unlimited, compiler, result_type)
 
-        if not same_rows(shards, plain, query, whole=whole, alias=self.alias, ways=ways):
+        with unseen():
+            try:
+                plain = self._plain(query, compiler, result_type)
+            except Exception as error:  # of any class: the shards answered and one database does not
+                raise self._different(query, plan, f"{len(shards)} rows", repr(error)) from error
+            self.compared += 1
+            ways = ways_to_compare(query, self.tolerance)
+            is_same = same_rows(shards, plain, query, whole=whole, alias=self.alias, ways=ways)
+        if not is_same:
             raise self._different(query, plan, *_contrasted(shards, plain))
 
     def _require_same_error(self, query: Query, compiler: Any, result_type: str, error: Exception) -> None:
         plan = self._plan
-        try:
-            plain = self._plain(query, compiler, result_type)
-        except type(error):
-            return
+        with unseen():
+            try:
+                plain = self._plain(query, compiler, result_type)
+            except type(error):
+                return
         raise self._different(query, plan, repr(error), f"{len(plain)} rows") from error
 
+    def _copy(self) -> None:
+        """Give the plain database the newest rows."""
+        models = self.written.take()
+        if not self._has_tables:
+            _require_tables(models, self.alias)
+            self._has_tables = True
+        try:
+            copy_tables(models, self.alias)
+        except BaseException:
+            self.written.note_all()
+            raise
+
     def _plain(self, query: Any, compiler: Any, result_type: str) -> Rows:
-        """Return the rows that the plain database answers to *query*, after it was given the newest rows."""
-        copy_tables(self.written.take(), self.alias)
+        """Return the rows that the plain database answers to *query*."""
         asked = query.clone()
         asked.select_for_update = False
         plain = asked.get_compiler(self.alias, elide_empty=compiler.elide_empty)
-        result = plain.execute_sql(result_type)
-        rows = ([] if result is None else [result]) if result_type == SINGLE else list(chain.from_iterable(result))
+        with transaction.atomic(using=self.alias):  # an error leaves the transaction of the test as it was
+            result = plain.execute_sql(result_type)
+            rows = ([] if result is None else [result]) if result_type == SINGLE else list(chain.from_iterable(result))
         return _converted(plain, rows)
 
     def _different(self, query: Query, plan: Plan | None, shards: str, plain: str) -> AnswersDiffer:
@@ -196,6 +218,7 @@ def compared_with(alias: str = ORACLE, *, tolerance: float = TOLERANCE) -> Itera
     if not is_routing():
         yield comparison
         return
+    _require_plain(alias)
     with ExitStack() as stack:
         stack.enter_context(watched(comparison.written, but=alias))
         stack.enter_context(mock.patch.object(ShardedQuerySet, "db", property(_marked)))
@@ -205,6 +228,36 @@ def compared_with(alias: str = ORACLE, *, tolerance: float = TOLERANCE) -> Itera
         query_planned.connect(comparison.note_plan)
         stack.callback(query_planned.disconnect, comparison.note_plan)
         yield comparison
+
+
+def _require_plain(alias: str) -> None:
+    """Refuse at once what could not be compared with, or would lose its rows."""
+    settings = conf.get_settings()
+    ours = {LOGICAL, *settings.topology.primaries, *settings.replica_aliases, *(each.alias for each in models_placed())}
+    if alias not in connections:
+        fact = "is not in DATABASES. Add it there, as docs/how-to/test-your-project.md shows"
+    elif alias in ours:
+        fact = "is a database of the cluster, whose rows would be replaced. Name a plain one"
+    elif connections[alias].vendor != connections[LOGICAL].vendor:
+        fact = (
+            f"is {connections[alias].vendor}, and the cluster is {connections[LOGICAL].vendor}. Name one of that vendor"
+        )
+    else:
+        return
+    raise ImproperlyConfigured(f"compared_with({alias!r}): the database {alias!r} {fact}.")
+
+
+def _require_tables(models: Iterable[type[Model]], alias: str) -> None:
+    """Say what the plain database lacks, and why it may."""
+    wanted = {model._meta.db_table for model in models}
+    if not wanted:
+        return
+    missing = sorted(wanted - set(connections[alias].introspection.table_names()))
+    if missing:
+        raise ImproperlyConfigured(
+            f"compared_with({alias!r}): the database {alias!r} has no table {', '.join(missing)}. It needs every one, "
+            "and has them when shardkit.testing.OracleRouter is the first of DATABASE_ROUTERS."
+        )
 
 
 class _Glanced(str):
@@ -235,11 +288,8 @@ def _compiling(
         found = original(name)
         return _comparing(found, comparison, applies) if name in {"SQLCompiler", "SQLAggregateCompiler"} else found
 
-    operations.compiler = compiler
-    try:
+    with replaced(operations, "compiler", compiler):
         yield
-    finally:
-        del operations.compiler
 
 
 @cache

@@ -56,7 +56,8 @@ def _select_keys(compiler: Any, order: list[OrderBy]) -> None:
     def with_keys(order_by: list[Any], select: list[Any]) -> list[Any]:
         extra = list(original(order_by, select))
         order.clear()
-        if any(isinstance(term.expression, Random) for term, _ in order_by):
+        is_left_out = compiler._meta_ordering and compiler.query.group_by is not None  # noqa: SLF001 - Django's
+        if is_left_out or any(isinstance(term.expression, Random) for term, _ in order_by):
             order_by = []
         for term, _ in order_by:
             position = _position(term.expression, select)

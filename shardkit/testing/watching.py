@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 #: What leaves all tables as they are. A CTE reads here: Django writes none that changes a table.
 _HARMLESS: Final = re.compile(
-    r"\s*\(*\s*(SELECT|WITH|SAVEPOINT|RELEASE|BEGIN|START|SET|SHOW|EXPLAIN|PRAGMA|FETCH|DECLARE|CLOSE)\b", re.IGNORECASE
+    r"\s*\(*\s*((SELECT|WITH|SAVEPOINT|RELEASE|BEGIN|START|SET|SHOW|EXPLAIN|PRAGMA|FETCH|DECLARE|CLOSE|ANALYZE)\b|"
+    # How rows are gathered: read by COPY, and put into temporary tables.
+    r"COPY\s*\(|(CREATE|DROP)\s+TEMPORARY\b|(COPY|INSERT|CREATE|ALTER|DROP)\b[^;(]*?\b(pg_temp|temp)\.)",
+    re.IGNORECASE,
 )
 _WRITE: Final = re.compile(r"\s*(INSERT|REPLACE|UPDATE|DELETE)\b", re.IGNORECASE)
 
@@ -78,8 +82,31 @@ def _noting_rollback(written: Written, connection: Any) -> Iterator[None]:
         written.note_all()
         original()
 
-    connection.rollback = rollback
+    with replaced(connection, "rollback", rollback):
+        yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let one instance have another attribute *name* inside the block; blocks may stand inside each other."""
+    missing = object()
+    before = vars(owner).get(name, missing)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        del connection.rollback
+        if before is missing:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, before)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Let nobody see the statements of the block: no log of queries, and no execute wrapper."""
+    with ExitStack() as stack:
+        for connection in connections.all(initialized_only=True):
+            stack.enter_context(replaced(connection, "force_debug_cursor", False))
+            stack.enter_context(replaced(connection, "execute_wrappers", []))
+            stack.enter_context(replaced(connection, "queries_log", deque(maxlen=1)))
+        yield
