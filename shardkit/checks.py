@@ -6,6 +6,7 @@ each lists its ids. Here they become Django's system checks.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 CATALOG_ERROR = "shardkit.E050"
 #: Replicas are read, and nothing carries the sessions of users.
 STICKY_WARNING = "shardkit.W003"
+#: Tasks of Celery say what they must see, and nobody listens.
+TASKS_WARNING = "shardkit.W004"
 MIDDLEWARE = "shardkit.middleware.StickyPrimaryMiddleware"
 
 
 def register_all() -> None:
     """Register every check with Django."""
     checks.register(check_settings, "shardkit")
+    checks.register(check_tasks, "shardkit")
     checks.register(check_models, "shardkit", checks.Tags.models)
     checks.register(check_catalog, "shardkit", checks.Tags.database)
 
@@ -54,6 +58,19 @@ def _is_sticky() -> bool:
     kinds = (import_string(name) for name in settings.MIDDLEWARE)
     ancestors = (ancestor for kind in kinds for ancestor in getattr(kind, "__mro__", ()))
     return MIDDLEWARE in {f"{ancestor.__module__}.{ancestor.__qualname__}" for ancestor in ancestors}
+
+
+def check_tasks(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Check that the tasks of Celery that are known by now are heard, where Celery is used at all."""
+    if "celery" not in sys.modules:
+        return []
+    from shardkit.consistency.jobs.celery import unheeded
+
+    hint = "Call shardkit.consistency.jobs.celery.connect() where the application of Celery is made."
+    return [
+        _message(TASKS_WARNING, f"The task {name} says consistency={value!r}, which nobody heeds.", hint, None)
+        for name, value in unheeded().items()
+    ]
 
 
 def check_models(app_configs: Sequence[AppConfig] | None = None, **_kwargs: Any) -> list[checks.CheckMessage]:

@@ -2,12 +2,13 @@
 
 Call ``connect()`` where the Celery application is made, for those who send and for workers alike. A task says what it
 must see: ``@app.task(consistency="delayed")``; without it, it is *sticky*. A task that runs eagerly stays in the
-session of its caller.
+session of its caller, and reads the primaries there if it is to see everything always.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 from typing import Any, Final
 
 from celery import Task, current_app, signals
@@ -15,18 +16,30 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from shardkit.consistency.jobs.carrying import Consistency, carry, delay_seconds, restored
+from shardkit.consistency.reading import use_primary
 
 #: The header of a message that carries the session.
 HEADER: Final = "shardkit_session"
 #: Where a request of Celery's keeps the session that it runs in.
 SCOPE: Final = "shardkit_scope"
 
+_connected: Final[set[object]] = set()
+
 
 def connect() -> None:
     """Let every task carry the session of its sender, and run in it."""
+    _connected.add(_begin)
     signals.before_task_publish.connect(_carry, weak=False, dispatch_uid="shardkit.carry")
     signals.task_prerun.connect(_begin, weak=False, dispatch_uid="shardkit.begin")
     signals.task_postrun.connect(_end, weak=False, dispatch_uid="shardkit.end")
+
+
+def unheeded() -> dict[str, str]:
+    """Return what tasks say that they must see, by their names, where nobody called `connect()`."""
+    if _connected:
+        return {}
+    said = {name: getattr(task, "consistency", None) for name, task in current_app.tasks.items()}
+    return {name: value for name, value in said.items() if value in set(Consistency)}
 
 
 def _carry(sender: str, headers: dict[str, Any], **_kwargs: Any) -> None:
@@ -47,17 +60,19 @@ def _later(eta: str | None) -> str:
 
 
 def _begin(task: Task, **_kwargs: Any) -> None:
-    if task.request.is_eager:
-        return
-    scope = restored(task.request.get(HEADER), _consistency(task), wait=getattr(task, "consistency_wait", 0.0))
-    scope.__enter__()
+    consistency, scope = _consistency(task), ExitStack()
+    if not task.request.is_eager:
+        wait = getattr(task, "consistency_wait", 0.0)
+        scope.enter_context(restored(task.request.get(HEADER), consistency, wait=wait))
+    elif consistency is Consistency.ALWAYS:
+        scope.enter_context(use_primary())
     setattr(task.request, SCOPE, scope)
 
 
 def _end(task: Task, **_kwargs: Any) -> None:
     scope = task.request.get(SCOPE)
     if scope is not None:
-        scope.__exit__()
+        scope.close()
 
 
 def _consistency(task: Any) -> Consistency:

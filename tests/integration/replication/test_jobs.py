@@ -17,6 +17,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from shardkit.checks import check_tasks
 from shardkit.consistency import tokens
 from shardkit.consistency.jobs import Consistency, acarry, brought_by, carry, restored
 from shardkit.consistency.reading import Reading
@@ -355,3 +356,24 @@ def test_an_eager_task_stays_in_the_session_of_its_caller(worker: Worker) -> Non
 
         assert "shard_0" == worker.tasks.where.apply().get()
         assert "primary" == role()
+
+
+def test_an_eager_task_that_must_always_see_everything_reads_the_primary(worker: Worker) -> None:
+    with simulated_replicas(worker.tasks.REPLICAS):
+        assert "shard_0" == worker.tasks.where_always.apply().get()
+        assert "shard_0_replica_1" == worker.tasks.where.apply().get()
+        assert "replica" == role()
+
+
+def test_a_task_that_nobody_listens_to_is_warned_of(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shardkit.consistency.jobs import celery
+
+    heard = check_tasks()
+    monkeypatch.setattr(celery, "_connected", set())
+    unheard = check_tasks()
+
+    assert [] == heard
+    assert {"shardkit.W004"} == {message.id for message in unheard}
+    names = (worker.tasks.where_always.name, worker.tasks.where_later.name)
+    assert all(any(name in message.msg for message in unheard) for name in names)
+    assert 2 == len(unheard)
