@@ -2,7 +2,7 @@
 
 Each writes its own copy, by the same code. What the databases would do differently is the number of a new row: a shard
 takes the one that the row has on `default`, whose migration has inserted it before. What remains, such as the time at
-which a row was made, is copied from `default` at the end.
+which a row was made, is copied from `default` at the end; so is all that a new shard lacks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -26,10 +25,10 @@ from shardkit.routing.data_migrations import Migrating
 from shardkit.routing.registry import Kind, databases_of, placement_of, placement_of_table
 from shardkit.topology.names import LOGICAL, Alias
 
-#: What a statement writes to: the table behind its verb.
+#: What a statement makes or writes to: the table behind its verb.
 _WRITTEN: Final = re.compile(
-    r"\s*(?:INSERT(?:\s+IGNORE|\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE|DELETE(?:\s+FROM)?)\s+(?:ONLY\s+)?"
-    r"[\"`]?(?P<table>\w+)",
+    r"\s*(?:(?P<makes>CREATE\s+TABLE)|INSERT(?:\s+IGNORE|\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE|DELETE(?:\s+FROM)?)"
+    r"\s+(?:ONLY\s+)?[\"`]?(?P<table>\w+)",
     re.IGNORECASE,
 )
 
@@ -48,12 +47,12 @@ def watched(running: Migrating) -> Iterator[None]:
 
 
 def settle(running: Migrating) -> None:
-    """Copy from `default` what the migrations of a shard made otherwise; say so if it has other rows."""
+    """Copy from `default` what a shard has otherwise, or not yet, as a new one; say so if it has rows of its own."""
     if running.alias == LOGICAL or not running.written or _lacks_any(LOGICAL) or _lacks_any(running.alias):
         return
     found = differences(list(running.written), [running.alias])
-    repair([replace(each, missing={}, extra={}) for each in found])
-    left = [str(each) for each in found if each.missing or each.extra]
+    repair([each for each in found if not each.extra])
+    left = [str(each) for each in found if each.extra]
     if left:
         raise CommandError(
             f"{'; '.join(left)}: migrations have not written the same rows as on 'default'. "
@@ -70,8 +69,9 @@ def _checking(running: Migrating) -> Callable[..., Any]:
     def check(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001
         found = _WRITTEN.match(str(sql))
         placement = placement_of_table(found["table"]) if found else None
-        if placement is not None and placement.kind is Kind.REFERENCE:
-            _require_equal(running, placement.model)
+        if found and placement is not None and placement.kind is Kind.REFERENCE:
+            if not found["makes"]:
+                _require_equal(running, placement.model)
             running.written[placement.model] = None
         return execute(sql, params, many, context)
 

@@ -31,7 +31,7 @@ class Migrating:
     has_run_on_default: bool = False
     #: The app and the hints of the data migration that runs: it asks the router first, and names no model itself.
     question: tuple[str, Mapping[str, Any]] | None = None
-    #: The reference models whose copies were written.
+    #: The reference models whose copies were made or written.
     written: dict[type[models.Model], None] = field(default_factory=dict)
 
     def require_on_every_copy(self, model: type[models.Model]) -> None:

@@ -75,22 +75,24 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("TESTAPP_", "DATABASE_", "SHARD"))
     }
-    env = {**kept, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(project)}
+    env = {**kept, **variables, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": str(project)}
     command = [sys.executable, "-m", "django", *arguments]
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
 
 
 def plans(project: Path, columns: str = "id, name") -> list[list[Any]]:
     """Return the rows of the copy of each database."""
-    found = []
-    for alias in DATABASES:
-        with closing(sqlite3.connect(project / ".shardkit" / f"{alias}.sqlite3")) as connection:
-            found.append(connection.execute(f"SELECT {columns} FROM shop_plan ORDER BY id").fetchall())  # noqa: S608
-    return found
+    query = f"SELECT {columns} FROM shop_plan ORDER BY id"  # noqa: S608
+    return [ask(project / ".shardkit" / f"{alias}.sqlite3", query) for alias in DATABASES]
+
+
+def ask(path: Path, sql: str) -> list[Any]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(sql).fetchall()
 
 
 def test_a_fresh_cluster_gets_equal_copies_with_what_each_database_makes_up(project):
@@ -136,3 +138,19 @@ def test_it_is_taken_back_everywhere(project):
     assert "Let it run there first" in alone.stderr.splitlines()[-1]
     assert together.returncode == 0, together.stderr
     assert [[(1, "gratis"), *PLANS[1:]]] * 5 == plans(project)
+
+
+def test_a_shard_that_is_added_later_is_given_its_copies(project):
+    before = {"DATABASE_URL": "sqlite:///default", "SHARD_0_URL": "sqlite:///shard_0"}
+    after = {**before, "SHARD_1_URL": "sqlite:///shard_1"}
+    run(project, "migrate_shards", **before)
+    for name in ("default", "shard_0"):
+        ask(project / name, "UPDATE shop_plan SET name = 'gratis' WHERE name = 'free'")
+        ask(project / name, "INSERT INTO shop_plan SELECT 9, 'team', token, made FROM shop_plan WHERE id = 1")
+
+    ended = run(project, "migrate_shards", **after)
+
+    assert ended.returncode == 0, ended.stderr
+    whole = [ask(project / name, "SELECT * FROM shop_plan ORDER BY id") for name in ("default", "shard_0", "shard_1")]
+    assert [1, 2, 3, 9] == [row[0] for row in whole[0]]
+    assert [whole[0]] * 3 == whole
