@@ -14,11 +14,13 @@ from shardkit.merge.errors import OrderUnknown
 from shardkit.merge.keys import as_bytes, as_they_are, ranked
 from shardkit.merge.ordering import ITSELF, Kind, Ordering, Sorted
 
-# Collations that pad compare as if all texts were equally long. Those that do not must not be padded.
+# Collations that pad compare as if all texts were equally long. Those that do not must not be padded. The first byte
+# says whether there is more text than the model knows of, which the sort key lacks.
 _WEIGHT: Final = (
-    "IF(LOCATE('nopad', COLLATION({sql})) + LOCATE('_0900_', COLLATION({sql})), "
-    "WEIGHT_STRING({sql}), WEIGHT_STRING({sql} AS CHAR({width})))"
+    "CONCAT(CHAR_LENGTH({sql}) > {width}, IF(LOCATE('nopad', COLLATION({sql})) + LOCATE('_0900_', COLLATION({sql})), "
+    "WEIGHT_STRING({sql}), WEIGHT_STRING({sql} AS CHAR({width}))))"
 )
+_IS_LONGER: Final = b"1"
 _COLLATION: Final = "COLLATION({sql})"
 #: Longer texts travel as they are: a padded sort key has at least two bytes for each character that a column may hold.
 _LONGEST_WEIGHED: Final = 255
@@ -48,7 +50,7 @@ class MySQLOrdering(Ordering):
         """Ask for the expression, or for its sort key, or for its collation too."""
         if what.kind not in _MAYBE_TEXT:
             return (ITSELF,)
-        if what.width and what.width <= _LONGEST_WEIGHED:
+        if _is_weighed(what):
             return (_WEIGHT.replace("{width}", str(what.width)),)
         return (ITSELF, _COLLATION)
 
@@ -60,6 +62,8 @@ class MySQLOrdering(Ordering):
     def keys(self, what: Sorted, columns: Sequence[list[Any]]) -> list[Any]:
         """Return values that Python compares alike, or the server's ranks."""
         values = columns[0]
+        if _is_weighed(what):
+            return _weights(values)
         types = set(map(type, values)) - {type(None)}
         if str not in types:
             return as_bytes(values) if bytes in types else as_they_are(values)
@@ -83,3 +87,16 @@ class MySQLOrdering(Ordering):
         type_name = f"VARCHAR({max(longest, 1)})" if longest <= _LONGEST_VARCHAR else "LONGTEXT"
         sql = _RANK_SQL.replace("{value}", value).replace("{type}", type_name)
         return ranked(values, lambda distinct: self.ranks(sql, [json.dumps(distinct, ensure_ascii=False)]))
+
+
+def _is_weighed(what: Sorted) -> bool:
+    """Say whether the server is asked for sort keys of *what*."""
+    return what.kind in _MAYBE_TEXT and 0 < (what.width or 0) <= _LONGEST_WEIGHED
+
+
+def _weights(values: list[Any]) -> list[Any]:
+    """Return the sort keys, unless one lacks some of its text."""
+    keys = as_bytes(values)
+    if any(key is not None and key[:1] == _IS_LONGER for key in keys):
+        raise OrderUnknown("a column holds more text than its model says")
+    return keys

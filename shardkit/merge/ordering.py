@@ -30,9 +30,9 @@ class Sorted:
     kind: Kind
     #: How many characters its text has at most; 0 for a column without a limit, None for what is no column.
     width: int | None = None
-    #: The collation that its SQL names or its column was declared with; empty if there is none.
+    #: The collation of its text, where the database is not asked; empty if that compares bytes.
     collation: str = ""
-    #: Whether that is all there is to know of its collation.
+    #: Whether that is known.
     is_plain: bool = True
 
 

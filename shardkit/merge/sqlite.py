@@ -50,7 +50,7 @@ class SQLiteOrdering(Ordering):
 
     def _text(self, what: Sorted, values: list[Any]) -> list[Any]:
         if not what.is_plain:
-            raise OrderUnknown("SQLite does not say by which collation raw SQL sorts")
+            raise OrderUnknown("SQLite does not say by which collation raw SQL and functions of others sort")
         known = _COLLATIONS.get(what.collation.lower())
         if known is not None:
             return known(values)

@@ -111,6 +111,11 @@ class Vendor(ABC):
     texts: ClassVar[Mapping[Kind, str]]
     """The SQL of a column's canonical text, NULL for NULL."""
 
+    def collation_of(self, expression: Any) -> str | None:
+        """Name the collation of text of *expression*, where no function of the database does; None if nothing does."""
+        del expression
+        return ""
+
     @property
     @abstractmethod
     def binary_collation(self) -> str | None:

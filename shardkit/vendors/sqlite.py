@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 from shardkit.topology.hashing import NULL_TEXT
 from shardkit.vendors.base import EXACT_DIGITS, Kind, Session, Vendor
+from shardkit.vendors.sqlite_columns import collation_of
 
 # Django writes '2013-01-31 05:06:07' or '2013-01-31 05:06:07.000123'.
 _DATETIME_SQL = (
@@ -50,6 +51,10 @@ class SQLite(Vendor):
         "bool": "CAST({column} AS TEXT)",
         "decimal": _DECIMAL_SQL,
     }
+
+    def collation_of(self, expression: Any) -> str | None:
+        """Look at what was declared, and at each COLLATE."""
+        return collation_of(expression, self.connection)
 
     @property
     def binary_collation(self) -> None:

@@ -33,7 +33,7 @@ from tests.shop.models import Label, Order, Parcel, Room, Tagged
 TEXTS: Final = (
     *("", " ", "a", "A", "b", "B", "ab", "AB", "Ab", "a ", " a", "á", "Á", "ä", "e", "é", "É", "e\u0301", "z", "Z"),
     *("ß", "ss", "ñ", "n", "Åse", "ase", "10", "9", "-", "_", "%", "a%b", "a_b", "\\", "'", '"', "日本", "😀", "\t"),
-    *("a\nb", "I", "i", "ı", "İ", "Ω", "null", "NaN", "x" * 20),  # noqa: RUF001 - letters that are nearly others
+    *("a\nb", "I", "i", "ı", "İ", "Ω", "null", "NaN", "x" * 20, "xxxxxz", "xxxxxa"),  # noqa: RUF001 - letters that are nearly others
 )
 INTS: Final = (-2, -1, 0, 0, 1, 1, 1, 2, 2, 3, 5, 7, 10, 100)
 HUGE: Final = (-(2**63), 2**63 - 1, 2**53, 2**53 + 1, -(2**53) - 1, 2**31, -(2**31) - 1, 0, 1, 1, -1)
@@ -197,7 +197,7 @@ class _Filling:
     def _pool(self, column: Column) -> Sequence[Any]:
         pool = list(POOLS[column.kind])
         if column.kind == "text":
-            longest = column.field.max_length or 100
+            longest = column.field.max_length if column.field.get_internal_type() == "CharField" else 100
             pool = [text for text in pool if len(text) <= longest]
         if column.kind == "float" and self.model._meta.app_label == "nasty":
             pool += ODD_FLOATS[VENDOR]

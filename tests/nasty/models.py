@@ -48,7 +48,8 @@ class Thing(ShardedModel):
     text = models.CharField(max_length=30, null=True)  # noqa: DJ001
     caseless = models.CharField(max_length=30, null=True, db_collation=CASELESS)  # noqa: DJ001
     binary = models.CharField(max_length=30, db_collation=BINARY)
-    long = models.TextField(blank=True)
+    #: The length is for forms; the column takes any.
+    long = models.TextField(blank=True, max_length=5)
     small = models.SmallIntegerField(null=True)
     huge = models.BigIntegerField(null=True)
     real = models.FloatField(null=True)

@@ -332,7 +332,8 @@ class Sample(ShardedModel):
 
     shard_key = "spot"
     spot = models.IntegerField()
-    text = models.TextField(null=True)  # noqa: DJ001 - NULL is one of the values
+    #: The length is for forms; the column takes any.
+    text = models.TextField(null=True, max_length=1)  # noqa: DJ001 - NULL is one of the values
     name = models.CharField(max_length=40, null=True)  # noqa: DJ001
     folded = models.CharField(  # noqa: DJ001
         max_length=40,
@@ -350,3 +351,13 @@ class Sample(ShardedModel):
     blob = models.BinaryField(null=True)
     document = models.JSONField(null=True)
     address = models.GenericIPAddressField(null=True)
+
+
+class SampleReport(models.Model):
+    """A plain model over the table of a sharded one, of which it knows too little."""
+
+    name = models.CharField(max_length=1, null=True)  # noqa: DJ001
+
+    class Meta:
+        managed = False
+        db_table = "shop_sample"

@@ -99,6 +99,8 @@ class Partials:
         return Shadow(RELATION, columns, tuple(sources))
 
     def _column(self, piece: Piece) -> Column:
+        if piece.is_inside and not self.aggregates.knows_type(piece.expression):
+            raise NotInParts("SQLite does not say as which type raw SQL and functions of others compare")
         type_ = self.aggregates.type_of(piece.expression) if piece.is_inside else None
         return Column(piece.name, type_, piece.collation)
 
@@ -203,6 +205,8 @@ class Partials:
         told = [Described() for _ in nodes]
         for nth, described in zip(asked, self._described(expressions), strict=True):
             told[nth] = described
+        if not all(described.is_known for described in told):
+            raise NotInParts("SQLite does not say by which collation raw SQL and functions of others compare")
         return told
 
     def _described(self, expressions: list[Any]) -> list[Described]:

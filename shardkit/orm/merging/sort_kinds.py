@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from django.core.exceptions import FieldError
 from django.db import models
-from django.db.models.expressions import Col, RawSQL, Ref
-from django.db.models.functions import Cast, Collate
+from django.db.models.expressions import Col, Ref
+from django.db.models.functions import Collate
 
 from shardkit.merge.ordering import Kind, Sorted
-from shardkit.routing.expressions import walk
+from shardkit.vendors.registry import vendor_of
 
 #: Fields by what they hold, the more special ones first.
 _KINDS: Final[tuple[tuple[tuple[type[models.Field[Any, Any]], ...], Kind], ...]] = (
@@ -23,8 +24,8 @@ _KINDS: Final[tuple[tuple[tuple[type[models.Field[Any, Any]], ...], Kind], ...]]
     ((models.CharField, models.TextField, models.FileField, models.FilePathField), Kind.TEXT),
     ((models.GenericIPAddressField,), Kind.ADDRESS),
 )
-#: What may turn out to be text.
-_MAYBE_TEXT: Final = frozenset({Kind.TEXT, Kind.UNKNOWN})
+#: A type that takes so many characters.
+_LIMITED: Final = re.compile(r"char\((\d+)\)", re.IGNORECASE)
 #: Whose `db_type()` is known to fit the kind.
 _TRUSTED: Final = ("django.", "shardkit.")
 
@@ -34,14 +35,12 @@ def kind_of_sort(expression: Any, connection: Any) -> Sorted:
     found: Any = getattr(expression, "source", expression) if isinstance(expression, Ref) else expression
     field = _field(found)
     kind = Kind.UNKNOWN if field is None else _kind(field)
-    if kind not in _MAYBE_TEXT:
-        return Sorted(kind)
-    collations = {str(getattr(node, "collation", "")) for node in walk(found) if isinstance(node, Collate)}
+    collation = vendor_of(connection).collation_of(found)
     return Sorted(
         kind,
-        width=field.max_length or 0 if kind is Kind.TEXT and _is_column(found) else None,
-        collation=next(iter(collations), None) or _declared(found, connection),
-        is_plain=len(collations) <= 1 and not isinstance(found, RawSQL),
+        width=_width(field, connection) if kind is Kind.TEXT and _is_column(found) else None,
+        collation=collation or "",
+        is_plain=collation is not None,
     )
 
 
@@ -69,10 +68,7 @@ def _is_column(expression: Any) -> bool:
     return isinstance(expression, Col)
 
 
-def _declared(expression: Any, connection: Any) -> str:
-    """Name the collation that the column was declared with which *expression* is; a function has none of its own."""
-    while isinstance(expression, Cast):  # that of its column, as SQLite sees it
-        (expression,) = expression.get_source_expressions()
-    if isinstance(expression, Col):
-        return str(expression.target.db_parameters(connection).get("collation") or "")
-    return ""
+def _width(field: Any, connection: Any) -> int:
+    """Return how many characters the column of *field* takes, 0 if any number: forms have limits of their own."""
+    found = _LIMITED.search(str(field.db_type(connection)))
+    return int(found[1]) if found else 0

@@ -27,6 +27,8 @@ class Described:
     collation: str | None = None
     #: How many decimal places an exact number has, None for others.
     scale: int | None = None
+    #: Whether the collation is known.
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class Aggregates(ABC):
         """Return the type that a column for the values of *expression* must have, None for what its values say."""
         del expression
         return None
+
+    def knows_type(self, expression: Any) -> bool:
+        """Say whether `type_of` knows *expression*."""
+        del expression
+        return True
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027 - most need none
         """Let *connection* know the functions that parts need."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from django.db.models import Avg, Count, Field, Func, StdDev, Sum, Variance
+from django.db.models import Avg, Count, Field, Func, Max, Min, StdDev, Sum, Variance
 from django.db.models.expressions import CombinedExpression
 
 from shardkit.vendors.aggregates.base import Aggregates, Described, Split, from_moments, over
@@ -30,6 +30,8 @@ class MySQLAggregates(Aggregates):
         match node:
             case Count() | Sum() | Avg():
                 return may_be_text_once(node)
+            case Max() | Min():
+                return may_be_text(node.source_expressions[0])
             case _:
                 return isinstance(node, (StdDev, Variance)) or may_be_text(node)
 

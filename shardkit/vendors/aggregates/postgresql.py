@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
-from django.core.exceptions import FieldError
 from django.db.models import Aggregate, Avg, CharField, Count, Field, Func, Max, Min, Sum, TextField, Variance
-from django.db.models.expressions import CombinedExpression
+from django.db.models.expressions import Col, CombinedExpression
 
 from shardkit.vendors.aggregates.base import MEAN, Aggregates, Described, Split, is_sample, over
 
@@ -50,7 +49,7 @@ class PostgreSQLAggregates(Aggregates):
             case Count():
                 return may_be_text_once(node)
             case Max() | Min():
-                return may_be_text(node)
+                return may_be_text(node.source_expressions[0])
             case _:
                 return isinstance(node, Aggregate) or may_be_text(node)
 
@@ -98,11 +97,13 @@ class PostgreSQLAggregates(Aggregates):
 
 
 def may_be_text(expression: Any) -> bool:
-    """Say whether the values of *expression* could be text, as far as Django knows."""
-    try:
-        field = getattr(expression, "_output_field_or_none", None)
-    except FieldError:  # of mixed types, which Django need not know where the values are not selected
+    """Say whether the values of *expression* could be text: what is no column of ours may be anything.
+
+    What Django takes an expression for, somebody may have told it without looking.
+    """
+    if not isinstance(expression, Col) or not expression.target.model._meta.managed:
         return True
+    field = expression.target
     known = {
         "Date",
         "Float",
@@ -116,7 +117,7 @@ def may_be_text(expression: Any) -> bool:
         "Binary",
         "ForeignKey",
     }
-    if field is None or isinstance(field, (CharField, TextField)):
+    if isinstance(field, (CharField, TextField)):
         return True
     target = getattr(field, "target_field", field)
     return not any(word in target.get_internal_type() for word in known - {"ForeignKey"})

@@ -12,15 +12,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from statistics import StatisticsError
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Aggregate, Count, Field, Func, Sum
+from django.db.models import Aggregate, Count, Field, Func, Max, Min, Sum
 from django.db.models.expressions import Col
-from django.db.models.functions import Cast, Collate
 
 from shardkit.vendors.aggregates.base import Aggregates, Described, Split, over
+from shardkit.vendors.aggregates.postgresql import may_be_text
+from shardkit.vendors.sqlite_columns import collation_of, is_known, type_of
 
 #: Bits of a float, and two more by which the last one is rounded.
 _PRECISION: Final = 55
@@ -46,9 +47,9 @@ class SQLiteAggregates(Aggregates):
     count: ClassVar[str] = "COALESCE(SUM({0}), 0)"
 
     def depends_on_type(self, node: Any) -> bool:
-        """Its values have types, and its columns collations."""
-        del node
-        return True
+        """Say yes of what compares, whatever Django takes it for: a value is text where it says so itself."""
+        compares = not isinstance(node, Aggregate) or isinstance(node, (Max, Min))
+        return compares or bool(getattr(node, "distinct", False))
 
     def describing(self, count: int) -> tuple[str, str] | None:
         """Ask nothing: no function tells a collation."""
@@ -56,22 +57,21 @@ class SQLiteAggregates(Aggregates):
         return None
 
     def described(self, expressions: Sequence[Any], cursor: Any) -> list[Described]:
-        """Read the collations from the declarations."""
+        """Find the collations in the declarations; that of others' SQL matters where it may be text."""
         del cursor
-        return [Described(self.type_of(expression), _collation(expression)) for expression in expressions]
+        found = [collation_of(expression, self.connection) for expression in expressions]
+        return [
+            Described(collation=name or None, is_known=name is not None or not may_be_text(expression))
+            for expression, name in zip(expressions, found, strict=True)
+        ]
 
     def type_of(self, expression: Any) -> str | None:
-        """Return the type whose affinity a column keeps, also through a collation."""
-        match expression:
-            case Col():
-                kind: str | None = expression.target.cast_db_type(self.connection)
-                return kind
-            case Collate():
-                return self.type_of(expression.source_expressions[0])
-            case Cast():
-                return expression.output_field.cast_db_type(self.connection)
-            case _:
-                return None
+        """Return the type whose affinity the values of *expression* have."""
+        return type_of(expression, self.connection)
+
+    def knows_type(self, expression: Any) -> bool:
+        """Say no of SQL of others."""
+        return is_known(expression)
 
     def prepare(self, connection: BaseDatabaseWrapper) -> None:
         """Register the functions, once: they cannot be replaced while a statement runs."""
@@ -134,27 +134,6 @@ class _LowerHalf(_UpperHalf):
 
 #: The driver's connection that has the functions, by Django's.
 _PREPARED: WeakKeyDictionary[BaseDatabaseWrapper, Any] = WeakKeyDictionary()
-
-
-def _collation(expression: Any) -> str | None:
-    """Return the collation by which values of *expression* compare: what it says itself, else its column's."""
-    found = _explicit(expression)
-    if found is not None:
-        return found
-    match expression:
-        case Col():
-            return getattr(expression.target, "db_collation", None)
-        case Cast():
-            return _collation(expression.source_expressions[0])
-        case _:
-            return None
-
-
-def _explicit(expression: Any) -> str | None:
-    if isinstance(expression, Collate):
-        return str(cast("Any", expression).collation)
-    inside: list[Any] = getattr(expression, "get_source_expressions", list)()
-    return next((name for part in inside if part is not None and (name := _explicit(part))), None)
 
 
 class _Moments:

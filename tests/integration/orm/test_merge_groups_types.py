@@ -5,83 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
 import pytest
 from django.db import OperationalError
-from django.db.models import (
-    Avg,
-    Case,
-    Count,
-    DecimalField,
-    F,
-    FloatField,
-    Max,
-    Min,
-    Q,
-    StdDev,
-    Sum,
-    Value,
-    Variance,
-    When,
-)
-from django.db.models.functions import Coalesce, Collate
+from django.db.models import Avg, Count, F, Max, Min, Q, StdDev, Sum, Variance
+from django.db.models.functions import Collate
 
 from shardkit.routing import owners
-from shardkit.topology.ids import compose_id
-from shardkit.topology.names import BucketId
 from tests.fix_shop import outcome, same
-from tests.nasty.models import BINARY, VENDOR, Box, Thing, Tone
-from tests.oracle import ORACLE, on_plain_database
+from tests.fix_things import close, columns, same_of_each
+from tests.nasty.models import BINARY, VENDOR, Thing, Tone
+from tests.oracle import ORACLE
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 #: PostgreSQL keeps these in a column of floats; SQLite turns the one into NULL, and MariaDB refuses both.
 NAN, INFINITY = math.nan, math.inf
-
-
-@pytest.fixture
-def things(db: None) -> Callable[..., None]:
-    """Return a function that makes things on all shards in turn, and the same on the plain database."""
-    del db
-    every = owners.owners()
-    boxes = [
-        Box(id=compose_id(1, BucketId(every.index(alias))), name=f"box {n}")
-        for n, alias in enumerate(owners.all_aliases())
-    ]
-    Box.objects.bulk_create(boxes)
-    Box.objects.using(ORACLE).bulk_create(boxes)
-
-    def make(rows: Sequence[dict[str, Any]], *, on: Sequence[int] = (0, 1, 2, 3)) -> None:
-        made = [Thing(box=boxes[on[n % len(on)]], binary="", **values) for n, values in enumerate(rows)]
-        Thing.objects.bulk_create(made)
-        Thing.objects.using(ORACLE).bulk_create(made)
-
-    return make
-
-
-def columns(**values: Sequence[Any]) -> list[dict[str, Any]]:
-    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
-
-
-def same_of_each(names: Sequence[str], make: Callable[[str], Any], *, ordered: bool | None = None) -> None:
-    """Demand `same` of what *make* makes of each column."""
-    for name in names:
-        same(partial(make, name), ordered=ordered)
-
-
-def close(make: Callable[[], dict[str, Any]], *, within: float = 1e-9) -> None:
-    """Demand that floats are as those of the plain database, up to the order in which it may add them."""
-    here = make()
-    with on_plain_database():
-        there = make()
-    assert there.keys() == here.keys()
-    for name, value in there.items():
-        assert type(value) is type(here[name]), name
-        assert value == here[name] or pytest.approx(float(value), rel=within, nan_ok=True) == float(here[name]), name
 
 
 def test_a_spread_far_from_zero(things: Callable[..., None]) -> None:
@@ -139,74 +81,6 @@ def test_digits_of_decimals(things: Callable[..., None]) -> None:
     if VENDOR == "postgresql":
         same(lambda: Thing.objects.aggregate(StdDev("money"), a=Variance("money", sample=True), b=Variance("small")))
         same(lambda: Thing.objects.values("small").annotate(a=StdDev("money"), b=StdDev("small")).order_by("small"))
-
-
-def test_a_parameter_decides_what_a_sum_is(things: Callable[..., None]) -> None:
-    """The statement is the same text each time, and the type of what it sums is not."""
-    things(columns(small=[1, 2, 4, None, 7]))
-    digits = DecimalField(max_digits=30, decimal_places=10)
-
-    def summed(factor: Any) -> Any:
-        return Thing.objects.aggregate(n=Sum(F("small") * factor, output_field=digits))["n"]
-
-    def chosen(yes: Any, no: Any) -> Any:
-        return Thing.objects.aggregate(n=Sum(Case(When(small=4, then=Value(yes)), default=Value(no))))["n"]
-
-    same(lambda: [summed(2), summed(Decimal("2.55")), summed(3), summed(Decimal("2.555"))])
-    same(lambda: [chosen(1, 0), chosen(1.5, 0.25), chosen(1, 2), chosen(Decimal("1.5"), Decimal(0))])
-
-
-@pytest.mark.skipif(VENDOR == "sqlite", reason="its functions for variances are Python's, and take no decimals")
-def test_a_parameter_decides_how_many_digits_a_variance_has(things: Callable[..., None]) -> None:
-    things(columns(money=[Decimal(n * n) / 4 for n in range(9)]))
-
-    def spread(factor: Any) -> Any:
-        return Thing.objects.aggregate(n=Variance(F("money") * factor, output_field=FloatField()))["n"]
-
-    for factor in (3, Decimal("3.12345678"), Decimal("3.0"), Decimal("3.000000")):
-        close(lambda: {"n": spread(factor)}, within=1e-15)  # noqa: B023 - called here and now
-
-
-def test_expressions_are_not_one_because_their_parameters_are_equal(things: Callable[..., None]) -> None:
-    """1 equals 1.0 and True, 0.0 equals -0.0, and 1.0 equals 1.00: to Python."""
-    things(columns(small=[1, 2, 4, None, 7], real=[1.5, -2.5, 0.0, -0.0, 7.0]))
-
-    def halves(one: Any, other: Any) -> dict[str, Any]:
-        return {"a": Sum(F("small") * Value(one) / Value(2)), "b": Sum(F("small") * Value(other) / Value(2))}
-
-    same(lambda: Thing.objects.aggregate(**halves(1, 1.0)))
-    same(lambda: Thing.objects.aggregate(**halves(1.0, 1)))
-    same(lambda: Thing.objects.values("flag").annotate(**halves(1, 1.0)))
-    same(
-        lambda: [
-            str(value)
-            for value in Thing.objects.aggregate(
-                a=Max(Value(Decimal("1.0"))), b=Max(Value(Decimal("1.00"))), c=Max(Value(0.0)), d=Max(Value(-0.0))
-            ).values()
-        ]
-    )
-    same(
-        lambda: sorted(
-            map(
-                str,
-                Thing.objects.order_by()
-                .values_list(Coalesce("real", Value(0.0)) * Value(0.0), Coalesce("real", Value(0.0)) * Value(-0.0))
-                .distinct(),
-            )
-        )
-    )
-
-
-@pytest.mark.skipif(VENDOR == "postgresql", reason="it does not select what is not grouped by")
-def test_groups_are_not_one_because_their_parameters_are_equal(things: Callable[..., None]) -> None:
-    things(columns(small=[1, 2, 4, None, 7]))
-
-    same(
-        lambda: (
-            Thing.objects.order_by().values(x=F("small") / Value(2), y=F("small") / Value(2.0)).annotate(n=Count("pk"))
-        ),
-        ordered=False,
-    )
 
 
 def test_integers_stay_integers(things: Callable[..., None]) -> None:

@@ -18,7 +18,7 @@ from django.db.models.functions import Cast, Coalesce, Collate, Concat, Length, 
 
 from tests.fix_shop import copy_to_oracle, same
 from tests.oracle import ORACLE
-from tests.shop.models import Sample
+from tests.shop.models import Sample, SampleReport
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -172,6 +172,10 @@ def by(*terms: Any) -> QuerySet[Sample]:
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_the_order_of_every_type(field: str, sign: str) -> None:
     same(lambda: list(by(f"{sign}{field}").values_list("pk", flat=True)))
+
+
+def test_the_order_of_text_that_is_longer_than_its_model_says() -> None:
+    same(lambda: list(SampleReport.objects.order_by("name", "id").values_list("pk", flat=True)))
 
 
 @pytest.mark.parametrize("field", FIELDS)
