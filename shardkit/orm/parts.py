@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
+from django.db.models.expressions import ColPairs, OrderBy
 
 from shardkit.consistency.reading import connection_of
 from shardkit.fanout import Job, run
@@ -143,6 +144,17 @@ def describe_as(compiler: Any, found: Any) -> None:
     """Let *compiler* describe the rows of its statement as *found* does, the compiler whose statement made them."""
     for name in ("select", "klass_info", "annotation_col_map", "col_count"):
         setattr(compiler, name, getattr(found, name, None))
+
+
+def width_of(select: Iterable[Any]) -> int:
+    """Return how many columns a row has of what a compiler selects: a composite primary key has several."""
+    return sum(map(_columns_of, (entry[0] for entry in select)))
+
+
+def _columns_of(expression: Any) -> int:
+    """Say how many columns are selected for *expression*; SELECT DISTINCT selects terms of the ORDER BY too."""
+    found = expression.expression if isinstance(expression, OrderBy) else expression
+    return len(found) if isinstance(found, ColPairs) else 1
 
 
 def close(parts: Iterable[Part]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Avg, Count, Max, Min, StdDev, Sum, Variance
 from django.db.models.aggregates import Aggregate
-from django.db.models.expressions import Col, Ref, Window
+from django.db.models.expressions import Col, ColPairs, Ref, Window
 
 from shardkit.routing.expressions import has_aggregate, has_window, roots, walk
 from shardkit.routing.graph import inner_joined
@@ -83,8 +83,9 @@ def _holds_key(level: Level, anchor: Component, expressions: Iterable[Any]) -> b
     columns: dict[str, set[str]] = {}
     for expression in expressions:
         found: Any = getattr(expression, "source", expression) if isinstance(expression, Ref) else expression
-        if isinstance(found, Col) and found.alias in certain:
-            columns.setdefault(str(found.alias), set()).add(str(found.target.column))
+        for column in found.get_cols() if isinstance(found, ColPairs) else (found,):
+            if isinstance(column, Col) and column.alias in certain:
+                columns.setdefault(str(column.alias), set()).add(str(column.target.column))
     for alias, named in columns.items():
         placement = level.placements[alias]
         keys = [set(locator.columns) for locator in placement.locators]

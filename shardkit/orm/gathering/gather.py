@@ -6,10 +6,12 @@ same names, and Django's own statement runs there, unmodified. What it selects i
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from django.db.models.expressions import ColPairs
 
 from shardkit.catalog.statements import own_statements
 from shardkit.orm._django import MULTI
@@ -148,11 +150,17 @@ class _Original:
 
     if TYPE_CHECKING:
         connection: Any
+        query: Any
 
     def as_sql(self, *args: Any, **kwargs: Any) -> tuple[str, Any]:
         """Compile the statement as Django does."""
         has_keys = self.shadows is not None and self.shadows.by != "cte"
-        with nullcontext() if has_keys else _without_primary_keys(self.connection):
+        without = [] if has_keys else ["allows_group_by_selected_pks"]
+        selected = (*self.query.select, *self.query.annotation_select.values())
+        if any(isinstance(column, ColPairs) for column in selected):
+            # Django counts its columns as one when it says by which place of those selected to group.
+            without.append("allows_group_by_select_index")
+        with _without(self.connection, without):
             compiled: tuple[str, Any] = super().as_sql(*args, **kwargs)  # type: ignore[misc]
         return compiled if self.shadows is None else self.shadows.wrap(*compiled)
 
@@ -163,14 +171,17 @@ def _original(base: Any, name: str) -> Any:
 
 
 @contextmanager
-def _without_primary_keys(connection: Any) -> Iterator[None]:
-    """Let Django group by every column that it selects, at any level: no key makes the others depend on it."""
-    features = connection.features
-    known = features.__dict__.get("allows_group_by_selected_pks")
-    features.__dict__["allows_group_by_selected_pks"] = False
+def _without(connection: Any, features: Sequence[str]) -> Iterator[None]:
+    """Let Django write statements of all levels as if the database had not those *features*.
+
+    Where no primary key makes the others depend on it, every column that is selected is grouped by.
+    """
+    own = connection.features.__dict__
+    known = {name: own[name] for name in features if name in own}
+    own.update(dict.fromkeys(features, False))
     try:
         yield
     finally:
-        del features.__dict__["allows_group_by_selected_pks"]
-        if known is not None:
-            features.__dict__["allows_group_by_selected_pks"] = known
+        for name in features:
+            del own[name]
+        own.update(known)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import FieldError
 from django.db.models import Aggregate, Expression, Func
-from django.db.models.expressions import Col, OrderBy, RawSQL, Ref, Value
+from django.db.models.expressions import Col, ColPairs, OrderBy, RawSQL, Ref, Value
 from django.db.models.functions.mixins import FixDurationInputMixin
 from django.db.models.sql.query import Query
 
@@ -144,6 +144,8 @@ class Finishing:
 
     def compile(self, node: Any) -> Any:
         """Write *node*, in terms of the partial rows; that it is empty or full is found out as in the original."""
+        if isinstance(node, ColPairs):  # which would write its columns without asking
+            return self._columns_of(node)
         if self.is_original or isinstance(node, (Ref, Value, ColumnOfParts, Whole)):
             return super().compile(node)  # type: ignore[misc]
         text = self._original(node)
@@ -162,6 +164,10 @@ class Finishing:
             return super().compile(node)  # type: ignore[misc]
         finally:
             self.depth -= 1
+
+    def _columns_of(self, pairs: ColPairs) -> tuple[str, list[Any]]:
+        found = [self.compile(column) for column in pairs.get_cols()]
+        return ", ".join(sql for sql, _ in found), [param for _, params in found for param in params]
 
     def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Prepare the statement; its conditions were met by the rows that the partial rows stand for."""

@@ -15,7 +15,7 @@ from shardkit.orm.gathering import gather
 from shardkit.orm.merging.adding import add_up, adds_up
 from shardkit.orm.merging.finishing import Finished, finished, is_around_groups
 from shardkit.orm.merging.grouping import NotInParts
-from shardkit.orm.parts import describe_as
+from shardkit.orm.parts import describe_as, width_of
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed
 
@@ -51,4 +51,5 @@ def _rows(compiler: Any, statement: Finished) -> list[Any]:
         shadows.execute(cursor, statement.sql, statement.params)
         rows = cursor.fetchall()
     describe_as(compiler, statement.compiler)
-    return [row[: compiler.col_count] for row in rows]
+    width = compiler.col_count if compiler.select is None else width_of(compiler.select)
+    return [row[:width] for row in rows]

@@ -20,6 +20,7 @@ from shardkit.merge.terms import Term
 from shardkit.orm.distinct_groups import DistinctGroups
 from shardkit.orm.merging.sort_kinds import kind_of_sort
 from shardkit.orm.parameters import all_as_sent
+from shardkit.orm.parts import width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,7 +86,7 @@ class SortColumns:
         """Select what Django selects for SELECT DISTINCT, and then what decides the order."""
         extra: list[Any] = list(super().get_extra_select(order_by, select))  # type: ignore[misc]
         self.terms, self.added = (), 0
-        self.width = _width(select) if extra else None
+        self.width = width_of(select) if extra else None
         # A grouped statement loses the order of its model's Meta, and one with a filtered window is wrapped later.
         if self.qualify or (self.query.group_by is not None and self._meta_ordering):
             return extra
@@ -99,7 +100,7 @@ class SortColumns:
         self.terms = tuple(terms)
         self.added = len(columns.added)
         if columns.added:
-            self.width = _width(select)
+            self.width = width_of(select)
         return [*extra, *columns.added]
 
     def get_group_by(self, select: list[Any], order_by: Any) -> list[Any]:
@@ -121,7 +122,7 @@ class SortColumns:
         columns = _Columns([*select, *((None, (name, ()), name) for name in self.beyond)])
         self.terms = tuple(self._term(order, columns) for order in orders)
         if columns.added or self.beyond:
-            self.width = _width(select)
+            self.width = width_of(select)
         quoted = self.connection.ops.quote_name
         added = "".join(f", {sql} AS {quoted(alias)}" for _, (sql, _), alias in columns.added)
         if names_columns:
@@ -148,12 +149,15 @@ class SortColumns:
         source = getattr(expression, "source", expression)
         if type(order) is not OrderBy or isinstance(source, ColPairs):
             raise OrderUnknown(f"{type(order).__name__} sorts in a way of its own")
+        selected = columns.named(expression)
+        if hasattr(expression, "ordinal"):
+            selected = expression.ordinal - 1
+            source = columns.selected[selected]
         ordering = ordering_of(self.connection)
-        what = Sorted(Kind.UNKNOWN) if self.careful else kind_of_sort(expression, self.connection)
+        what = Sorted(Kind.UNKNOWN) if self.careful else kind_of_sort(source, self.connection)
         probes = ordering.probes(what)
         if self.query.distinct and not ordering.keeps_distinct(what):
             raise OrderUnknown("the text of what it sorts by makes other rows distinct")
-        selected = expression.ordinal - 1 if hasattr(expression, "ordinal") else columns.named(expression)
         sql, params = self._sorted_sql(expression, source)
         positions = [
             selected
@@ -185,10 +189,13 @@ class _Columns:
 
     def __init__(self, selected: list[Any]) -> None:
         self.added: list[tuple[Any, tuple[str, tuple[Any, ...]], str]] = []
+        #: What is selected, column by column: Django counts a composite primary key as one when it refers to a place.
+        self.selected: list[Any] = []
         self._names: dict[str, int] = {}
         self._positions: dict[tuple[str, tuple[Any, ...]], int] = {}
         self._end = 0
         for expression, (sql, params), alias in selected:
+            self.selected += expression.get_cols() if isinstance(expression, ColPairs) else [expression]
             if alias:
                 self._names[alias] = self._end
             twice = _EMULATED.fullmatch(sql) if isinstance(expression, OrderBy) else None
@@ -197,7 +204,7 @@ class _Columns:
                 self._positions.setdefault((twice["key"], all_as_sent(params[len(params) // 2 :])), self._end)
             elif not isinstance(expression, ColPairs):
                 self._positions.setdefault((sql, all_as_sent(params)), self._end)
-            self._end += _width([(expression,)])
+            self._end += width_of([(expression,)])
 
     def named(self, expression: Any) -> int | None:
         """Return where the column is that *expression* refers to by name, if it does."""
@@ -229,16 +236,6 @@ def _by_ordinal(term: SortTerm) -> str:
     direction = "DESC" if term.order.descending else "ASC"
     nulls = " NULLS FIRST" if term.order.nulls_first else " NULLS LAST" if term.order.nulls_last else ""
     return f"{term.positions[0] + 1} {direction}{nulls}"
-
-
-def _width(select: Any) -> int:
-    return sum(map(_columns_of, (entry[0] for entry in select)))
-
-
-def _columns_of(expression: Any) -> int:
-    """Say how many columns are selected for *expression*; SELECT DISTINCT selects terms of the ORDER BY too."""
-    found = expression.expression if isinstance(expression, OrderBy) else expression
-    return len(found) if isinstance(found, ColPairs) else 1
 
 
 @cache

@@ -356,6 +356,12 @@ def test_raw_sql(shop: Shop, case: Case_) -> None:
 
 
 @cases(
+    composite_key_grouped=lambda _: (
+        Room.objects.filter(Exists(Gadget.objects.filter(price=OuterRef("number"))))
+        .values("pk", "name")
+        .annotate(n=Count("number"))
+        .order_by("name", "pk")
+    ),
     composite_key=lambda _: Room.objects.filter(pk__in=Room.objects.filter(name="room 1").values("pk")),
     composite_key_exists=lambda _: Room.objects.filter(
         Exists(Room.objects.filter(name=OuterRef("name"), number__gt=OuterRef("number")))

@@ -201,6 +201,9 @@ def test_what_adds_up_asks_the_shards_alone(shop: Shop, case: Case_) -> None:
         Parcel.objects.filter(zone__gte=150).values("weight").annotate(n=Count("id")).order_by("weight")
     ),
     composite_key_in_part=lambda _: Room.objects.values("number").annotate(n=Count("name")).order_by("number"),
+    composite_key_beside_another=lambda _: (
+        Room.objects.values("pk", "name").annotate(n=Count("number")).order_by("name", "pk")
+    ),
     composite_shard_key_in_part=lambda _: (
         Reading.objects.values("year").annotate(a=Avg("value"), n=Count("station")).order_by("year")
     ),
@@ -328,3 +331,20 @@ def test_groups_by_raw_sql() -> None:
 )
 def test_what_is_not_made_of_parts_is_gathered(shop: Shop, case: Case_) -> None:
     same(lambda: case(shop))
+
+
+@cases(
+    distinct=lambda: Room.objects.order_by().values_list("pk").distinct(),
+    in_order_beside_another=lambda: Room.objects.order_by("name", "tenant", "number").values_list("pk", "name"),
+    distinct_with_another=lambda: Room.objects.order_by().values_list("name", "pk", "tenant").distinct(),
+    distinct_dicts=lambda: Room.objects.order_by().values("name", "pk").distinct(),
+    counted=lambda: Room.objects.order_by().values("pk").distinct().count(),
+    grouped=lambda: Room.objects.order_by().values("pk").annotate(n=Count("name")),
+    grouped_and_filtered=lambda: Room.objects.values("pk").annotate(n=Count("name")).filter(n=1).order_by("pk"),
+    annotated=lambda: Room.objects.annotate(n=Count("name")).order_by("pk"),
+    both_columns=lambda: Room.objects.values("tenant", "number").annotate(n=Max("name")).order_by("pk"),
+    one_column=lambda: Room.objects.values("number").annotate(n=Count("tenant"), m=Max(F("tenant") + 1)),
+)
+@pytest.mark.usefixtures("shop")
+def test_groups_of_composite_keys_are_made_where_their_rows_are(case: Callable[[], Any]) -> None:
+    finished_over_parts(case)
