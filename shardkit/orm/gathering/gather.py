@@ -6,7 +6,7 @@ same names, and Django's own statement runs there, unmodified. What it selects i
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
