@@ -73,6 +73,8 @@ class _Front:
 
     def _stand_in_line(self, one: Occurrence) -> None:
         """Ask how few rows *one* has, if these may narrow others; a whole table that is large narrows nothing."""
+        if id(one) in self._few:
+            return
         fields = list({edge.field: None for edges in self._ways_from(one) for edge in edges})
         rows = few_rows(one, fields) if fields else None
         if rows is not None:
