@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from django.core.exceptions import ValidationError
 from django.db import Error, connections, models
 
 from shardkit import conf
@@ -27,6 +28,7 @@ from shardkit.orm.placing import (
     stays_put,
 )
 from shardkit.orm.query import ShardedManager
+from shardkit.orm.validating import key_problem
 from shardkit.orm.values import read_rows
 from shardkit.routing.data_migrations import is_own_copy
 from shardkit.routing.registry import Kind, ModelPlacement, placement_of
@@ -147,6 +149,19 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
             return None
         alias = shard_alias_of(self) or home_of(self, placement, "shard")
         return conf.get_settings().topology.by_primary[alias].name
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Clean the fields, and say of the shard key what would be refused on saving."""
+        errors: dict[str, Any] = {}
+        try:
+            super().clean_fields(exclude=exclude)
+        except ValidationError as error:
+            errors = error.update_error_dict(errors)
+        problem = key_problem(self, {*(exclude or ()), *errors})
+        if problem is not None:
+            errors[problem[0]] = problem[1]
+        if errors:
+            raise ValidationError(errors)
 
     def _save_table(  # noqa: PLR0917 - Django's signature
         self,

@@ -74,6 +74,27 @@ def test_a_row_is_shown_and_changed(admin_client: Client, factory, field, value)
     assert LogEntry.objects.get().object_id == str(row.pk)
 
 
+def test_a_row_that_would_have_to_move_is_refused_by_the_form(admin_client: Client, deployment: str):
+    booking = factories.BookingFactory.create()
+    travellers = factories.TravellerFactory.create_batch(12)
+    other = next(one for one in travellers if one.shard != booking.shard or deployment == "plain")
+    sent = sent_by(admin_client.get(page("change", booking))) | {"traveller": other.pk}
+
+    response = admin_client.post(page("change", booking), sent)
+
+    booking.refresh_from_db()
+    if deployment == "plain":
+        assert response.status_code == 302
+        assert booking.traveller == other
+    else:
+        errors = response.context["adminform"].form.errors
+        assert ["Booking cannot be moved to this traveller, whose rows are stored elsewhere."] == [
+            error.partition(" Create")[0] for error in errors["traveller"]
+        ]
+        assert "cannot be moved to this traveller" in response.content.decode()
+        assert booking.traveller != other
+
+
 @pytest.mark.parametrize("factory", [change[0] for change in CHANGES], ids=named)
 def test_the_history_of_a_row_is_shown(admin_client: Client, factory):
     row = factory()

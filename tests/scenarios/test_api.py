@@ -178,6 +178,15 @@ class TestBookings:
         assert staff.delete(f"/api/bookings/{booking.pk}/").status_code == 204
         assert [kept] == list(Booking.objects.all())
 
+    def test_a_booking_stays_with_its_traveller(self, staff: APIClient):
+        booking, other = BookingFactory.create(), TravellerFactory.create()
+
+        answer = staff.patch(f"/api/bookings/{booking.pk}/", {"traveller": other.pk, "seat": "1A"})
+        same = staff.patch(f"/api/bookings/{booking.pk}/", {"traveller": booking.traveller_id, "seat": "2B"})
+
+        assert (400, {"traveller": ["A booking stays with its traveller."]}) == (answer.status_code, answer.json())
+        assert (200, "2B") == (same.status_code, same.json()["seat"])
+
     def test_nobody_changes_a_flight(self, staff: APIClient):
         flight = FlightFactory.create()
 

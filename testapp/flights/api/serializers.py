@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from testapp.flights.models import Airline, Airport, Booking, Flight, Plane, Weather
@@ -87,3 +89,9 @@ class BookingSerializer(serializers.ModelSerializer):
             "made_at",
         ]
         read_only_fields = ["made_at"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        booking = self.instance
+        if booking is not None and attrs.get("traveller", booking.traveller) != booking.traveller:
+            raise serializers.ValidationError({"traveller": "A booking stays with its traveller."})
+        return attrs

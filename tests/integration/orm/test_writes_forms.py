@@ -9,9 +9,27 @@ import pytest
 from django import forms
 from django.core.exceptions import ValidationError
 
+from shardkit.routing.registry import placement_of
+from shardkit.testing import assert_num_queries
 from tests.fix_shop import START, Shop
 from tests.fix_writes import same_write
-from tests.shop.models import Country, Customer, Invoice, Label, Line, Order, Product, Profile
+from tests.oracle import on_plain_database
+from tests.shop.models import (
+    Booth,
+    Country,
+    Customer,
+    Gadget,
+    Invoice,
+    Label,
+    Line,
+    Order,
+    Parcel,
+    Product,
+    Profile,
+    Reading,
+    RushOrder,
+    Stand,
+)
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -123,3 +141,111 @@ def test_a_duplicate_on_another_shard_is_found(shop: Shop) -> None:
     found = CustomerForm({"name": "n", "email": distant.email}, instance=Customer.objects.get(pk=near.pk))
 
     assert ["Customer with this Email already exists."] == found.errors["email"]
+
+
+MovingForm = forms.modelform_factory(Order, fields=["customer", "number"])
+
+
+def moving_form(shop: Shop, customer: Customer, number: Any = 88) -> Any:
+    """Return a form in which somebody has chosen another *customer* for an order."""
+    order = Order.objects.get(pk=shop.orders[3].pk)
+    return MovingForm({"customer": customer.pk, "number": number}, instance=order)
+
+
+def test_a_key_of_another_shard_is_an_error_of_its_field(shop: Shop) -> None:
+    form = moving_form(shop, shop.customers[-1])
+
+    assert form.has_error("customer", "shard_key_immutable")
+    (said,) = form.errors.pop("customer")
+    assert said.startswith("Order cannot be moved to this customer, whose rows are stored elsewhere. Create it anew")
+    assert not form.errors
+
+
+def test_a_key_of_another_bucket_of_the_same_shard_is_one_too_where_the_id_carries_it(shop: Shop) -> None:
+    order = shop.orders[3]
+    neighbour = next(one for one in shop.customers if one.shard == order.shard and one.pk != order.customer_id)
+
+    assert moving_form(shop, neighbour).has_error("customer", "shard_key_immutable")
+    assert moving_form(shop, Customer.objects.get(pk=order.customer_id)).is_valid()
+
+
+def test_other_errors_of_the_form_stay(shop: Shop) -> None:
+    form = moving_form(shop, shop.customers[-1], number="many")
+
+    assert {"customer", "number"} == set(form.errors)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda shop: changed(Order, shop.orders[3].pk, customer=shop.customers[-1]), {"customer"}),
+        (lambda shop: changed(Line, shop.lines[0].pk, order=shop.orders[-1]), {"order"}),
+        (lambda shop: changed(Order, shop.orders[3].pk, number=99), set()),
+        (lambda _: changed(Gadget, "g1", maker=elsewhere(1)), {"maker"}),
+        (lambda _: changed(Gadget, "g1", maker=neighbour_of(1)), set()),
+        (lambda _: changed(Reading, Reading.objects.all()[0].pk, station="another"), {"station"}),
+        (lambda shop: Order.objects.defer("customer").get(pk=shop.orders[3].pk), set()),
+        (lambda _: Order(number=1, status="new", total=1, created=START), {"customer"}),
+        (lambda _: Gadget(code="g99", maker="many"), {"maker"}),
+        (lambda _: Gadget(code="g99", maker=7), set()),
+        (lambda _: Parcel(zone=2000, weight=1), {"zone"}),
+        (lambda _: Stand(market=77, name="new"), {"market"}),
+        (lambda _: Booth(fair="new", number=1), set()),
+        (lambda _: Customer(name="n", email="e"), set()),
+    ],
+)
+def test_validation_says_of_a_key_what_saving_would_refuse(shop: Shop, make: Any, expected: set[str]) -> None:
+    row = make(shop)
+
+    assert expected == told_of_key(row)
+
+
+def changed(model: Any, pk: Any, **values: Any) -> Any:
+    row = model.objects.get(pk=pk)
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
+
+
+def elsewhere(maker: int) -> int:
+    return next(other for other in range(100) if Gadget(maker=other).shard != Gadget(maker=maker).shard)
+
+
+def neighbour_of(maker: int) -> int:
+    return next(
+        other for other in range(100) if other != maker and Gadget(maker=other).shard == Gadget(maker=maker).shard
+    )
+
+
+def told_of_key(row: Any) -> set[str]:
+    """Return the fields of the shard key of which validation complains."""
+    try:
+        row.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        return set(error.error_dict) & set(placement_of(type(row)).key_names)
+    return set()
+
+
+def test_the_key_of_a_child_is_one_of_its_parent(shop: Shop) -> None:
+    made = RushOrder.objects.create(
+        customer=shop.customers[0], number=77, status="new", total=1, created=START, hours=1
+    )
+
+    assert {"customer"} == told_of_key(changed(RushOrder, made.pk, customer=shop.customers[-1]))
+
+
+def test_judging_a_key_asks_nothing(shop: Shop) -> None:
+    order = changed(Order, shop.orders[3].pk, customer=shop.customers[-1])
+    others = {field.name for field in Order._meta.fields} - {"customer"}
+
+    with assert_num_queries(default=0, **{str(shop.customers[-1].shard): 1}), pytest.raises(ValidationError):
+        order.clean_fields(exclude=others)  # Django looks whether the customer is there
+
+
+def test_what_is_excluded_is_left_alone(shop: Shop) -> None:
+    changed(Order, shop.orders[3].pk, customer=shop.customers[-1]).clean_fields(exclude={"customer", "note", "product"})
+
+
+def test_on_one_plain_database_every_key_may_change(shop: Shop) -> None:
+    with on_plain_database():
+        assert set() == told_of_key(changed(Order, shop.orders[3].pk, customer=shop.customers[-1]))
