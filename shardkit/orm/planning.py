@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from django.core.exceptions import EmptyResultSet
+from django.db.models import ExpressionWrapper, Field
 
 from shardkit.errors import CrossDatabaseQuery, CrossShardQuery
 from shardkit.orm._django import Query
@@ -97,8 +98,15 @@ def as_select(source: Any) -> Any:
     query.clear_select_clause()
     query.select = (query.get_meta().pk.get_col(query.get_initial_alias()),)
     expressions = [value for value in _new_values(source) if hasattr(value, "resolve_expression")]
-    query.annotations = {**query.annotations, **{f"__new_{n}": found for n, found in enumerate(expressions)}}
+    query.annotations = {**query.annotations, **{f"__new_{n}": as_is(found) for n, found in enumerate(expressions)}}
     return query
+
+
+def as_is(value: Any) -> Any:
+    """Return what a SELECT gives of the new *value* of an UPDATE, for which Django need not know what that is."""
+    found: Any = ExpressionWrapper(value, output_field=Field())
+    found.empty_result_set_value = getattr(value, "empty_result_set_value", NotImplemented)
+    return found
 
 
 def _new_values(query: Any) -> list[Any]:
@@ -134,6 +142,7 @@ __all__ = [
     "Plan",
     "Refuse",
     "Single",
+    "as_is",
     "as_select",
     "plan_of",
     "plan_of_nested",

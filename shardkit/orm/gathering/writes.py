@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models, transaction
 from django.db.models.expressions import Col
 
 from shardkit.errors import CrossShardQuery
 from shardkit.orm._django import MULTI, Query
 from shardkit.orm.parameters import all_as_sent
-from shardkit.orm.planning import as_select, plan_of_write
+from shardkit.orm.planning import as_is, as_select, plan_of_write
 from shardkit.routing.expressions import has_subquery, roots, walk
 from shardkit.routing.pins import is_expression
 from shardkit.routing.plan import Gather
@@ -51,6 +52,8 @@ class _AsRead(models.Expression):
 
 def write_gathered(source: Any, write: Callable[[Any], Any]) -> list[Any]:
     """Let *write* do statements that together write what *source*, an UPDATE or a DELETE, writes."""
+    if _writes_nothing(source):
+        return []
     with transaction.atomic(using=LOGICAL, savepoint=False), announced_already():
         fetched = _fetched_values(source)
         chosen = _choose(source, fetched)
@@ -58,6 +61,18 @@ def write_gathered(source: Any, write: Callable[[Any], Any]) -> list[Any]:
         if asks_for_parents(source):
             counts += _write_parents(source, [pk for _values, pks in chosen for pk in pks], write)
         return counts
+
+
+def _writes_nothing(source: Any) -> bool:
+    """Say whether a new value is that of no row, for which Django runs no statement at all."""
+    compiler = as_select(source).get_compiler(LOGICAL)
+    for _field, _model, value in getattr(source, "values", None) or []:
+        if is_expression(value):
+            try:
+                compiler.compile(value)
+            except EmptyResultSet:
+                return True
+    return False
 
 
 def asks_for_parents(source: Any) -> bool:
@@ -142,7 +157,7 @@ def _choose(source: Any, fetched: list[int]) -> Chosen:
     rows.select = tuple(field.get_col(base) for field in pk)
     rows.annotations = {name: found for name, found in rows.annotations.items() if not name.startswith("__new_")}
     for position in fetched:
-        rows.annotations[f"__new_{position}"] = source.values[position][2]
+        rows.annotations[f"__new_{position}"] = as_is(source.values[position][2])
     rows.set_annotation_mask({f"__new_{position}" for position in fetched})
     compiler = rows.get_compiler(LOGICAL)
     read = [row for chunk in compiler.execute_sql(MULTI) for row in chunk]

@@ -9,11 +9,12 @@ from typing import Any, Final
 import pytest
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 
 from shardkit.errors import CrossShardQuery
 from tests.fix_shop import Shop
 from tests.fix_writes import refused_write, same_write
-from tests.shop.models import Customer, Gadget, Label, Order
+from tests.shop.models import Customer, Gadget, Label, Order, Product
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -102,3 +103,30 @@ def test_what_belongs_to_the_row_is_read(shop: Shop, write: Write) -> None:
     last = Order.objects.filter(customer=OuterRef("pk")).order_by("-number").values("number")[:1]
 
     same_write(lambda: write(customer, F("id") * 0 + Subquery(last)) and None)
+
+
+def _priced() -> Any:
+    """Return the price of a global row, and what is no decimal: nobody but the written field says what that makes."""
+    return Coalesce(Subquery(Product.objects.filter(pk=OuterRef("product")).values("price")), 0)
+
+
+@pytest.mark.parametrize("value", [_priced, lambda: _priced() + F("number")], ids=["chosen", "added"])
+def test_what_a_value_of_mixed_types_is_the_written_field_says(shop: Shop, value: Callable[[], Any]) -> None:
+    def save() -> None:
+        order = Order.objects.get(pk=shop.orders[8].pk)
+        order.total = value()
+        order.save(update_fields=["total"])
+
+    same_write(lambda: Order.objects.update(total=value()))
+    same_write(lambda: Order.objects.filter(number__gt=0).update(total=value(), note="written"))
+    same_write(save)
+
+
+def test_what_reads_no_row_is_not_written(shop: Shop) -> None:
+    nothing = Gadget.objects.none().values("price")
+
+    same_write(lambda: Customer.objects.update(score=Subquery(nothing)))
+    same_write(lambda: Customer.objects.update(score=Subquery(nothing) + 1))
+    same_write(lambda: Customer.objects.update(score=Coalesce(Subquery(nothing), 7)))
+    same_write(lambda: Customer.objects.update(score=gadgets(), country=Subquery(nothing)))
+    same_write(lambda: _save(shop.customers[3], Subquery(nothing)))
