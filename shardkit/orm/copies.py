@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import models, transaction
 from django.db.models.constants import OnConflict
-from django.db.models.expressions import Func, RawSQL
-from django.db.models.sql.where import ExtraWhere
+from django.db.models.expressions import Func
 
 from shardkit.errors import CrossDatabaseQuery
 from shardkit.orm._django import MULTI, ROW_COUNT, InsertQuery, Query
 from shardkit.orm.placing import all_rows
-from shardkit.orm.planning import as_select
+from shardkit.orm.planning import as_select, select_of
 from shardkit.routing import owners
-from shardkit.routing.expressions import dissect, roots, tables, walk
+from shardkit.routing.expressions import roots, walk
+from shardkit.routing.opaque import is_opaque
 from shardkit.routing.registry import Kind, placement_of_table
+from shardkit.routing.selects import tables
 from shardkit.routing.transactions import join
 from shardkit.topology.names import LOGICAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: What two databases may evaluate differently.
-_EVALUATED: Final = (Func, RawSQL, ExtraWhere)
 #: How many rows one statement copies.
 _COPY_BATCH: Final = 100
 
@@ -117,7 +116,7 @@ def _of_rows(source: Any, pks: list[Any]) -> Any:
 
 def _is_same_everywhere(query: Any) -> bool:
     """Say whether every copy would come to the same result by itself."""
-    select = dissect(as_select(query), lambda source: source)
+    select = select_of(as_select(query).get_compiler(LOGICAL))
     placements = [placement_of_table(name) for name in tables(select)]
     copied = all(placement is not None and placement.kind is Kind.REFERENCE for placement in placements)
     return copied and not any(_is_judged_by_database(level.query) for level in select.levels())
@@ -126,7 +125,12 @@ def _is_same_everywhere(query: Any) -> bool:
 def _is_judged_by_database(query: Any) -> bool:
     """Say whether two databases with the same rows may answer *query* differently."""
     chooses = query.is_sliced or query.distinct_fields
-    return chooses or any(isinstance(node, _EVALUATED) for root in roots(query) for node in walk(root))
+    return chooses or any(_is_evaluated(node) for root in roots(query) for node in walk(root))
+
+
+def _is_evaluated(node: Any) -> bool:
+    """Say whether two databases may come to different values of *node*."""
+    return isinstance(node, Func) or is_opaque(node)
 
 
 def _repeat_on(model: type[models.Model], pks: list[Any], *, deletes: bool) -> None:
@@ -162,7 +166,7 @@ def _require_plain_ignore(query: Any) -> None:
 
 def _require_values(query: Any) -> None:
     values = (getattr(instance, field.attname) for instance in query.objs for field in query.fields)
-    if any(isinstance(node, (*_EVALUATED, Query)) for value in values for node in walk(value)):
+    if any(isinstance(node, Query) or _is_evaluated(node) for value in values for node in walk(value)):
         raise CrossDatabaseQuery(
             f"{query.get_meta().label}: bulk_create() that ignores or updates conflicts",
             "each copy would evaluate the expressions among its values for itself",

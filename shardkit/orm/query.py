@@ -27,14 +27,14 @@ from shardkit.orm.placing import (
     require_upsert_on_one_shard,
 )
 from shardkit.orm.planning import plan_of
-from shardkit.orm.values import read_rows, require_readable
+from shardkit.orm.values import ask_clock, read_rows, require_readable
 from shardkit.orm.wishes import WishingQuerySet
 from shardkit.routing import registry
 from shardkit.routing.data_migrations import is_own_copy
-from shardkit.routing.expressions import tables_in_text
 from shardkit.routing.plan import Local, Plan, Single
 from shardkit.routing.registry import Kind, placement_of
 from shardkit.routing.shortcut import at_a_glance, pinned, shortcut
+from shardkit.routing.texts import tables_in_text
 from shardkit.routing.transactions import JoinedTransactions, join
 from shardkit.signals import announce, query_planned
 from shardkit.topology.names import LOGICAL, Alias
@@ -218,7 +218,7 @@ class ShardedQuerySet(WishingQuerySet[_M]):
         """Sort *changed* by the shards of their rows; None leaves refusing to Django or finding to the planner."""
         if not self._is_ours() or any(instance.pk is None for instance in changed):
             return None
-        reads = any(map(read_rows, changed))
+        needs_plan = any(map(read_rows, changed)) or any(map(ask_clock, changed))
         found = [found_on(instance, placement) for instance in changed]
         if self._names_key(names):
             for instance, alias in zip(changed, found, strict=True):
@@ -226,7 +226,7 @@ class ShardedQuerySet(WishingQuerySet[_M]):
                     self._refuse_key(names, "bulk_update()")
         groups: dict[Alias, list[_M]] = {}
         for instance, alias in zip(changed, found, strict=True):
-            if alias is None or reads:
+            if alias is None or needs_plan:
                 return None
             if self._db not in {None, LOGICAL, alias}:
                 raise WrongShard(self.model._meta.label, "bulk_update()", str(self._db), alias)

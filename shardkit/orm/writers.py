@@ -13,18 +13,19 @@ from django.db import models, transaction
 from django.db.models.constants import OnConflict
 
 from shardkit.budgets import spend
-from shardkit.errors import ShardKeyImmutable
+from shardkit.errors import CrossShardQuery, ShardKeyImmutable
 from shardkit.orm._django import ROW_COUNT, SINGLE
 from shardkit.orm.copies import freeze, insert_copies, update_copies
 from shardkit.orm.explaining import tell
 from shardkit.orm.gathering.writes import asks_for_parents, write_gathered
+from shardkit.orm.moments import at_one_moment
 from shardkit.orm.placing import BY_KEY, give_id, home_of, key_of, note_home, require_upsert_on_one_shard
 from shardkit.orm.planning import Gather, Local, Merge, Refuse, Single, as_select, plan_of_write, refuse
 from shardkit.orm.values import require_readable
 from shardkit.routing import owners
 from shardkit.routing.data_migrations import migrated_alias
 from shardkit.routing.narrowing import Narrowing
-from shardkit.routing.registry import Kind, ModelPlacement, placement_of
+from shardkit.routing.registry import Kind, ModelPlacement, placement_of, placement_of_rows
 from shardkit.routing.transactions import join
 from shardkit.signals import announce
 from shardkit.topology.names import LOGICAL
@@ -49,7 +50,7 @@ class _Planner:
 
         In the migration of `default` its copy of a reference model is a table like any other.
         """
-        placement = placement_of(self.query.get_meta().model)
+        placement = placement_of_rows(self.query.get_meta().model)
         if migrated_alias() == LOGICAL and placement.kind is Kind.REFERENCE:
             placement = replace(placement, kind=Kind.GLOBAL)
         if placement.kind in {Kind.GLOBAL, Kind.REFERENCE}:
@@ -105,6 +106,7 @@ class InsertPlanner(_Planner):
     def execute_sql(self, returning_fields: Any = None) -> Any:
         """Insert, and return the columns asked for in the order of the objects."""
         placement = self._begin()
+        _require_own_table(self.query.get_meta(), placement)
         match placement.kind:
             case Kind.GLOBAL:
                 announce(placement.model, Local(), "insert")
@@ -165,6 +167,14 @@ class InsertPlanner(_Planner):
         return rows
 
 
+def _require_own_table(options: Any, placement: ModelPlacement) -> None:
+    """Refuse to insert by a model over the table of another one, which alone says where a new row belongs."""
+    if placement.kind in {Kind.SHARDED, Kind.REFERENCE} and placement_of(options.model).kind is Kind.GLOBAL:
+        label = placement.model._meta.label
+        why = f"its table is that of {label}, which says where each row belongs"
+        raise CrossShardQuery(f"{options.label}: insert", "the place of a new row", why, f"Create a {label}.")
+
+
 class UpdatePlanner(_Planner):
     """Update the rows where they are (a mixin over the vendor's `SQLUpdateCompiler`)."""
 
@@ -172,6 +182,7 @@ class UpdatePlanner(_Planner):
         """Update, and return how many rows matched."""
         placement = self._begin()
         targets = self._checked_targets(placement)
+        self._stop_clocks(targets)
         if targets is None:
             return _summed(self._gathered(lambda compiler: compiler.execute_sql(result_type)))
         if placement.kind is Kind.REFERENCE:
@@ -184,6 +195,7 @@ class UpdatePlanner(_Planner):
         """Update, and return the columns asked for of every row that matched."""
         placement = self._begin()
         targets = self._checked_targets(placement)
+        self._stop_clocks(targets)
         if targets is None:
             parts = self._gathered(lambda compiler: compiler.execute_returning_sql(returning_fields))
             return [row for part in parts for row in part]
@@ -205,6 +217,11 @@ class UpdatePlanner(_Planner):
                     name = owner.key_label if field.column in key_of(owner).columns else field.name
                     raise ShardKeyImmutable(owner.model._meta.label, "update()", name, ", ".join(targets))
         return targets
+
+    def _stop_clocks(self, targets: tuple[Alias, ...] | None) -> None:
+        """Let several statements, on several databases or of a gather, write one time."""
+        if targets is None or len(targets) > 1:
+            self.query = at_one_moment(self.query)
 
     def _changes(self, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:
         """Say whether any row has another *value* in *field* than it would get: related managers write it again."""
@@ -230,7 +247,7 @@ def _written(query: Any) -> Iterator[tuple[ModelPlacement, Any, Any]]:
     model = query.get_meta().model
     for owner, values in ((model, query.values), *query.related_updates.items()):
         for field, _, value in values:
-            yield placement_of(owner), field, value
+            yield placement_of_rows(owner), field, value
 
 
 def _may_move(placement: ModelPlacement, field: Any, value: Any, targets: tuple[Alias, ...]) -> bool:

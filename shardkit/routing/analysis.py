@@ -9,22 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shardkit.routing import owners, registry
-from shardkit.routing.expressions import tables
 from shardkit.routing.graph import Level, levels_of, link_semi_joins, read_level
 from shardkit.routing.plan import Gather, Local, Merge, Plan, Recipe, Refuse, Single
 from shardkit.routing.recipes import recipe_of, recipe_over
 from shardkit.routing.registry import Kind
+from shardkit.routing.selects import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from shardkit.routing.expressions import Select
+    from shardkit.routing.selects import Select
     from shardkit.topology.names import Alias
 
 
 def analyse(select: Select) -> Plan:
     """Return the plan of the statement *select*."""
     plan = _by_tables(select)
+    if plan is None or isinstance(plan, Gather):
+        strangers = {name for level in select.levels() for name in level.strangers}
+        plan = _refused(strangers) if strangers else plan
     if plan is not None:
         return plan
     if getattr(select.query, "inner_query", None) is not None or select.query.combinator:
@@ -68,6 +71,16 @@ def _by_tables(select: Select) -> Plan | None:
     return None
 
 
+def _refused(strangers: set[str]) -> Refuse:
+    """Refuse text that reads what may be a view of sharded tables: each database has its own, of its own rows."""
+    return Refuse(
+        tuple(sorted(strangers)),
+        "text reads it beside sharded tables, and no model says where its rows are",
+        "Declare it by an unmanaged model of one of shardkit.models (without a schema in its db_table), or name a "
+        "database with using().",
+    )
+
+
 def _by_placed(placed: dict[str, Alias], others: list[str]) -> Plan:
     aliases = set(placed.values())
     if len(aliases) == 1 and not others:
@@ -92,7 +105,7 @@ def _of_parts(select: Select) -> Plan:
 
 
 def _over_subquery(select: Select, plan: Plan) -> Plan:
-    """Plan an aggregate, *select*, over the rows of a subquery whose own *plan* is known."""
+    """Plan an aggregate, *select*, over the rows of the subquery inside of it, whose own *plan* is known."""
     if not isinstance(plan, Merge):
         return _gather(levels_of(select), f"it aggregates over a subquery, and {plan.why}")
     if plan.recipe is Recipe.GROUPS:
@@ -100,7 +113,8 @@ def _over_subquery(select: Select, plan: Plan) -> Plan:
     recipe = recipe_over(select.query, select.inside[0].query)
     if isinstance(recipe, str):
         return Gather(plan.aliases, recipe)
-    return Merge(plan.aliases, plan.why, recipe)
+    why = _why_one_database(select)
+    return Merge(plan.aliases, plan.why, recipe) if why is None else Gather(plan.aliases, why)
 
 
 def _by_components(select: Select) -> Plan:
@@ -135,11 +149,21 @@ def _by_anchor(top: Level, levels: list[Level]) -> Plan:
     recipe = recipe_of(top, anchor)
     if isinstance(recipe, str):
         return _gather(levels, recipe)
-    if top.select.opaque:
-        return _gather(levels, "raw SQL among what it selects may have to see all rows")
+    why = _why_one_database(top.select)
+    if why is not None:
+        return _gather(levels, why)
     aliases = owners.all_aliases() if anchor.pin is None else owners.in_order(anchor.pin)
     missing = "does not say" if anchor.pin is None else "leaves several shards for"
     return Merge(aliases, f"it {missing} the shard key of {_keys(top)}", recipe)
+
+
+def _why_one_database(select: Select) -> str | None:
+    """Say why one database has to evaluate what *select* selects or is ordered by, None when several may."""
+    if select.opaque:
+        return "raw SQL among what it selects may have to see all rows"
+    if any(level.tells_time for level in select.levels()):
+        return "it shows the time, and each shard has its own"
+    return None
 
 
 def _why_together(top: Level, levels: list[Level]) -> str | None:
@@ -147,7 +171,8 @@ def _why_together(top: Level, levels: list[Level]) -> str | None:
     if len(top.components) > 1:
         return f"it joins {_tables_of(top)} by columns that are not their shard keys"
     if not any(component.anchors for component in top.components):
-        return f"rows of {top.query.get_meta().db_table} are on every shard"
+        base = top.query.model
+        return f"rows of {base._meta.db_table} are on every shard" if base else "its row is of no shard"
     (anchor,) = top.components
     nested = [component for level in levels[1:] for component in level.components]
     if any(component.leader is not anchor for component in nested):

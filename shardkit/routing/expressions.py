@@ -1,23 +1,21 @@
-"""What is inside a query's expressions: subqueries, windows, tables named by raw SQL?"""
+"""What is inside a query's expressions: subqueries, windows, aggregates, clocks?"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models.expressions import Col, Func, RawSQL
+from django.db.models.expressions import Col
+from django.db.models.functions import Now
+from django.db.models.lookups import Lookup
 from django.db.models.sql.query import Query
-from django.db.models.sql.where import ExtraWhere, WhereNode
-
-from shardkit.routing import registry
+from django.db.models.sql.where import WhereNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 _LEAVES = (str, bytes, int, float, type(None))
-_WORD = re.compile(r"\w+")
-_OVER = re.compile(r"\bover\b", re.IGNORECASE)
+#: The clock in a module of Django's that needs a driver.
+_CLOCK_NAMES: Final = frozenset({"TransactionNow"})
 
 
 def walk(node: Any) -> Iterator[Any]:
@@ -60,12 +58,12 @@ def roots(query: Query) -> list[Any]:
 def nested_in(query: Query) -> Iterator[Query]:
     """Yield every query inside *query*, at any depth, as they stand."""
     nodes = [node for root in roots(query) for node in walk(root)]
-    for nested in _subqueries(query, nodes):
+    for nested in subqueries(query, nodes):
         yield nested
         yield from nested_in(nested)
 
 
-def _subqueries(query: Query, nodes: list[Any]) -> list[Query]:
+def subqueries(query: Query, nodes: list[Any]) -> list[Query]:
     """List the queries directly inside *query*: in its expressions *nodes*, in FROM, and the parts of a combination."""
     found = {id(node): node for node in nodes if isinstance(node, Query)}
     inner = getattr(query, "inner_query", None)
@@ -73,89 +71,22 @@ def _subqueries(query: Query, nodes: list[Any]) -> list[Query]:
     return [*found.values(), *nested, *query.combined_queries]
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
-    """One SELECT of a statement with every join set up, and the SELECTs inside it."""
-
-    #: The query as it stands in the statement, for telling it from others.
-    source: Query
-    #: A copy in which the joins of ordering and select_related are made.
-    query: Query
-    inside: tuple[Select, ...]
-    #: The known tables that raw SQL of this level reads behind the ORM's back.
-    hidden: frozenset[str]
-    #: Whether raw SQL or a template among what this level selects may aggregate or look at other rows.
-    opaque: bool
-
-    def levels(self) -> Iterator[Select]:
-        """Yield this SELECT and all those inside it, at any depth."""
-        yield self
-        for nested in self.inside:
-            yield from nested.levels()
+def values(query: Any) -> list[Any]:
+    """List what *query* selects, groups by and is ordered by."""
+    grouped = query.group_by if isinstance(query.group_by, tuple) else ()
+    return [*query.annotation_select.values(), *query.select, *grouped, *query.order_by]
 
 
-def dissect(query: Query, prepare: Callable[[Query], Query]) -> Select:
-    """Take *query* apart into its SELECTs, each a copy made by *prepare*."""
-    prepared = prepare(query)
-    nodes = [node for root in roots(prepared) for node in walk(root)]
-    inside = tuple(dissect(nested, prepare) for nested in _subqueries(prepared, nodes))
-    return Select(query, prepared, inside, _tables_named_by_raw_sql(prepared, nodes), _is_opaque(prepared))
+def is_clock(node: Any) -> bool:
+    """Say whether *node* is the time at which a database looks at its clock, once for a whole statement."""
+    return isinstance(node, Now) or type(node).__name__ in _CLOCK_NAMES
 
 
-def _is_opaque(query: Query) -> bool:
-    """Say whether text that *query* selects may be an aggregate or a window function: it calls something.
-
-    A condition can hold neither, and whatever orders is merged by those who know.
-    """
-    selected = [node for part in (*query.annotation_select.values(), *query.select) for node in walk(part)]
-    texts = [node.sql for node in selected if isinstance(node, RawSQL)] + [sql for sql, _ in query.extra.values()]
-    templates = [str(node.extra.get("template", node.template)) for node in selected if isinstance(node, Func)]
-    return any("(" in text for text in texts) or any(_OVER.search(template) for template in templates)
-
-
-def tables(select: Select) -> set[str]:
-    """Return the name of every table that is read at any level of *select*."""
-    found: set[str] = set()
-    for level in select.levels():
-        query = level.query
-        found.update(table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias))
-        if not query.alias_map and query.model is not None and getattr(query, "inner_query", None) is None:
-            found.add(query.model._meta.db_table)
-        found |= level.hidden
-    return found
-
-
-def _tables_named_by_raw_sql(query: Query, nodes: list[Any]) -> frozenset[str]:
-    """Return the known tables that raw SQL of *query*'s own level, whose expressions are *nodes*, reads.
-
-    A fragment that names a table of the FROM clause only to qualify a column reads nothing; with the word SELECT it
-    may. (That is how Django prefetches many-to-many rows.)
-    """
-    joined = {table.table_name for alias, table in query.alias_map.items() if query.alias_refcount.get(alias)}
-    if query.model is not None:
-        joined.add(query.model._meta.db_table)
-    found: set[str] = set(query.extra_tables)
-    for text in _raw_texts(query, nodes):
-        selects = "select" in text.lower()
-        words = set(_WORD.findall(text))
-        found |= {word for word in words if registry.placement_of_table(word) and (selects or word not in joined)}
-    return frozenset(found)
-
-
-def tables_in_text(sql: str) -> list[registry.ModelPlacement]:
-    """Return the placements of the known tables whose names occur in *sql*."""
-    found = (registry.placement_of_table(word) for word in set(_WORD.findall(sql)))
-    return [placement for placement in found if placement is not None]
-
-
-def _raw_texts(query: Query, nodes: list[Any]) -> Iterator[str]:
-    yield from (str(text) for text in query.extra_order_by)
-    yield from (sql for sql, _ in query.extra.values())
-    for node in nodes:
-        if isinstance(node, RawSQL):
-            yield node.sql
-        elif isinstance(node, ExtraWhere):
-            yield from node.sqls
+def tells_time(node: Any) -> bool:
+    """Say whether a clock makes the value of *node*; a condition that asks one is judged when its rows are read."""
+    if isinstance(node, (Lookup, WhereNode)):
+        return False
+    return is_clock(node) or (hasattr(node, "as_sql") and any(map(tells_time, _inside(node))))
 
 
 def has_subquery(node: Any) -> bool:
@@ -171,5 +102,5 @@ def has_window(query: Query) -> bool:
 
 def has_aggregate(query: Query) -> bool:
     """Say whether *query*'s own level aggregates."""
-    selected = query.annotation_select.values()
-    return query.group_by is not None or any(getattr(part, "contains_aggregate", False) for part in selected)
+    parts = (*query.annotation_select.values(), *query.order_by)
+    return query.group_by is not None or any(getattr(part, "contains_aggregate", False) for part in parts)

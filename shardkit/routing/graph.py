@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from django.db.models.sql.query import Query
 
-    from shardkit.routing.expressions import Select
     from shardkit.routing.functions import BucketFunction
+    from shardkit.routing.selects import Select
 
 
 @dataclass(slots=True)

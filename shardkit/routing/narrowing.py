@@ -13,7 +13,7 @@ from django.db.models.fields.tuple_lookups import TupleIn
 from django.db.models.sql.where import AND, WhereNode
 
 from shardkit.routing import owners, registry
-from shardkit.routing.pins import is_expression, is_in
+from shardkit.routing.pins import are_prepared, is_expression, is_in
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _shares(query: Any, lookup: Any) -> dict[Alias, list[Any]]:
         if locator is None:
             continue
         rows = [(value,) for value in lookup.rhs] if isinstance(lookup.lhs, Col) else list(lookup.rhs)
-        if any(is_expression(row[position]) for row in rows):
+        if not _are_known(lookup, target, [row[position] for row in rows]):
             continue
         shares: dict[Alias, list[Any]] = {}
         for row, value in zip(rows, lookup.rhs, strict=True):
@@ -77,6 +77,13 @@ def _shares(query: Any, lookup: Any) -> dict[Alias, list[Any]]:
                 shares.setdefault(alias, []).append(value)
         return shares
     return {}
+
+
+def _are_known(lookup: Any, target: Any, values: list[Any]) -> bool:
+    """Say whether *values*, of those that *lookup* lists, tell what the column of *target* has to hold."""
+    if isinstance(lookup.lhs, Col):
+        return are_prepared(target, (value for value in values if value is not None))
+    return not any(map(is_expression, values))  # Django prepares those of a tuple when it writes them
 
 
 def _locator(query: Any, table_alias: str | None, column: str | None) -> Locator | None:

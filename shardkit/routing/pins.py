@@ -7,14 +7,18 @@ prunes: AND intersects, OR unites, and a negation, an XOR, an expression or an u
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import lookups
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import ForeignKey, IntegerField, lookups
 from django.db.models.expressions import Col
 from django.db.models.fields.related_lookups import RelatedExact, RelatedIn
 from django.db.models.fields.tuple_lookups import TupleExact, TupleIn
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
+from django.utils import timezone
 
 from shardkit.routing import owners
 
@@ -163,14 +167,12 @@ def _is_djangos(lookup: Any) -> bool:
 
 
 def literals(lookup: Any) -> list[Any] | None:
-    """Return the values that an exact or IN lookup compares with, None unless all are known here and now."""
+    """Return the values that an exact or IN lookup compares a column with, None unless all are known here and now."""
     rhs = lookup.rhs
     if is_expression(rhs):
         return None
-    values = [rhs] if isinstance(lookup, EXACT) else list(rhs)
-    if any(is_expression(value) for value in values):
-        return None
-    return [value for value in values if value is not None and _hashable(value)]
+    values = [value for value in ([rhs] if isinstance(lookup, EXACT) else rhs) if value is not None]
+    return values if are_prepared(lookup.lhs.target, values) else None
 
 
 def is_expression(value: Any) -> bool:
@@ -178,19 +180,44 @@ def is_expression(value: Any) -> bool:
     return hasattr(value, "resolve_expression") or hasattr(value, "as_sql")
 
 
-def _hashable(value: Any) -> bool:
-    return value.__hash__ is not None
+def are_prepared(field: Any, values: Iterable[Any]) -> bool:
+    """Say whether *values* are what the column of *field* holds, and not something that the database makes it of.
+
+    A lookup that was made by hand, of an expression, has its values as they were given.
+    """
+    while type(field).get_prep_value is ForeignKey.get_prep_value:
+        field = field.target_field
+    if type(field).get_prep_value is IntegerField.get_prep_value:
+        return all(type(value) is int for value in values)
+    return all(_is_prepared(field, value) for value in values)
+
+
+def _is_prepared(field: Any, value: Any) -> bool:
+    if is_expression(value) or _is_naive(value):
+        return False
+    try:
+        prepared = field.get_prep_value(value)
+    except (TypeError, ValueError, ValidationError):
+        return False
+    return type(prepared) is type(value) and bool(prepared == value) and value.__hash__ is not None
+
+
+def _is_naive(value: Any) -> bool:
+    return isinstance(value, datetime) and settings.USE_TZ and timezone.is_naive(value)
 
 
 def _learn_bounds(column: ColumnRef, lookup: Any, known: Known) -> None:
     rhs = getattr(lookup, "rhs", None)
     if is_expression(rhs) or rhs is None or not _is_djangos(lookup):
         return
+    bounds = rhs if isinstance(lookup, lookups.Range) else [rhs]
+    if not are_prepared(lookup.lhs.target, bounds):
+        return
     if isinstance(lookup, _LOWER):
         known.lower[column] = rhs
     elif isinstance(lookup, _UPPER):
         known.upper[column] = rhs
-    elif isinstance(lookup, lookups.Range) and not any(is_expression(bound) for bound in rhs):
+    elif isinstance(lookup, lookups.Range):
         known.lower[column], known.upper[column] = rhs
 
 

@@ -94,6 +94,8 @@ class Refuse:
 
     tables: tuple[str, ...]
     why: str
+    #: What to do, where that is not to ask each database on its own.
+    remedy: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         return f"Refuse: {', '.join(self.tables)}\n  because {self.why}"

@@ -56,6 +56,8 @@ def _recipe_of_groups(level: Level, anchor: Component) -> Recipe | str:
         return Recipe.ROWS
     if has_window(query):
         return "a window function over groups has to see all groups"
+    if query.group_by is None and any(getattr(term, "contains_aggregate", False) for term in query.order_by):
+        return "an aggregate that orders has to see all rows"
     return _why_not_in_parts(query) or Recipe.GROUPS
 
 

@@ -6,6 +6,7 @@ again when settings change), by class and by table name: the planner sees tables
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,6 +90,27 @@ def placement_of_table(table: str) -> ModelPlacement | None:
     return _by_table().get(table)
 
 
+def placement_of_rows(model: type[models.Model]) -> ModelPlacement:
+    """Return where *model*'s rows live: an unmanaged model may map the table of one that says it."""
+    placement = placement_of(model)
+    return (placement_of_table(model._meta.db_table) or placement) if placement.kind is Kind.GLOBAL else placement
+
+
+def folded(name: str) -> str:
+    """Return what the names of tables have in common that a database may take for one: no quotes, and no case."""
+    return name.replace('"', "").replace("`", "").casefold()
+
+
+def tables_called(name: str) -> tuple[str, ...]:
+    """Return the tables of models that SQL may mean by *name*: some databases fold the case of names, some do not."""
+    return _by_folded_name().get(folded(name), ())
+
+
+def oddly_named_tables() -> tuple[tuple[str, str], ...]:
+    """Return the folded name of each table, and the table, that is called by more than one word."""
+    return _oddly_named()
+
+
 def databases_of(model: type[models.Model]) -> tuple[Alias, ...]:
     """List every primary database that has *model*'s table."""
     placement = placement_of(model)
@@ -111,6 +133,8 @@ def forget() -> None:
     """Forget everything, because settings or the installed apps changed."""
     _by_label.cache_clear()
     _by_table.cache_clear()
+    _by_folded_name.cache_clear()
+    _oddly_named.cache_clear()
 
 
 conf.settings_reset.append(forget)
@@ -126,6 +150,19 @@ def _by_table() -> dict[str, ModelPlacement]:
         if not model._meta.proxy and (known is None or known.kind is Kind.GLOBAL):
             found[table] = placement
     return found
+
+
+@cache
+def _by_folded_name() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for table in _by_table():
+        found[folded(table)] = (*found.get(folded(table), ()), table)
+    return found
+
+
+@cache
+def _oddly_named() -> tuple[tuple[str, str], ...]:
+    return tuple((folded(table), table) for table in _by_table() if not re.fullmatch(r"\w+", table))
 
 
 @cache
@@ -169,8 +206,14 @@ def declared_alias(model: type[models.Model]) -> Alias | None:
 
 
 def _find_through(model: type[models.Model]) -> ModelPlacement:
-    """Let an auto-created many-to-many table live with its sharded side, else where its model lives."""
+    """Let an auto-created many-to-many table live where it is made: with the model that declares it.
+
+    That of a copied model is made on every database, so it lives with what the other side has.
+    """
     owner: type[models.Model] = model._meta.auto_created  # type: ignore[assignment]
+    declaring = placement_of(owner)
+    if declaring.kind in {Kind.GLOBAL, Kind.PLACED}:
+        return ModelPlacement(model=model, kind=declaring.kind, alias=declaring.alias)
     sides = [field for field in model._meta.local_fields if isinstance(field, models.ForeignKey)]
     sides.sort(key=lambda field: field.related_model is not owner)
     placements = [placement_of(side.related_model) for side in sides]
@@ -180,11 +223,8 @@ def _find_through(model: type[models.Model]) -> ModelPlacement:
             return ModelPlacement(
                 model=model, kind=Kind.SHARDED, key=locator, locators=(locator,), key_names=(side.name,)
             )
-    for kind in (Kind.PLACED, Kind.GLOBAL):
-        for placement in placements:
-            if placement.kind is kind:
-                return ModelPlacement(model=model, kind=kind, alias=placement.alias)
-    return ModelPlacement(model=model, kind=Kind.REFERENCE)
+    is_copied = all(placement.kind is Kind.REFERENCE for placement in placements)
+    return ModelPlacement(model=model, kind=Kind.REFERENCE if is_copied else Kind.GLOBAL)
 
 
 def _find_sharded(model: type[models.Model]) -> ModelPlacement:

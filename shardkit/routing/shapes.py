@@ -20,8 +20,8 @@ from shardkit.routing.registry import Kind, placement_of_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from shardkit.routing.expressions import Select
     from shardkit.routing.registry import Locator
+    from shardkit.routing.selects import Select
     from shardkit.topology.names import Alias
 
 #: Types of keys that reach the database as they are.

@@ -1,4 +1,4 @@
-"""Columns of every type that databases compare in their own way."""
+"""Columns of every type that databases compare in their own way, and orders that see more than their own row."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from typing import Final
 
 from django.db import models
+from django.db.models import Count, OuterRef, Q, Subquery, Window
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import RowNumber
 
 from shardkit.models import ReferenceModel, ShardedModel, ShardKeyCharField
 
@@ -94,3 +97,62 @@ class Pebble(ShardedModel):
     id = models.UUIDField(primary_key=True)
     text = models.CharField(max_length=30, db_collation=CASELESS)
     real = models.FloatField()
+
+
+class Choir(models.Model):
+    """Global, and it declares a relation to what is sharded."""
+
+    boxes = models.ManyToManyField(Box, related_name="choirs", db_constraint=False)
+
+
+class Floor(ShardedModel):
+    """Ordered by a window function."""
+
+    shard_key = "id"
+    level = models.IntegerField()
+
+    class Meta:
+        ordering = [Window(RowNumber(), order_by=["-level", "pk"])]
+
+
+class Stair(ShardedModel):
+    """Ordered by text that reads its table; its floor is anywhere."""
+
+    shard_key = "id"
+    level = models.IntegerField()
+    floor = models.ForeignKey(Floor, models.CASCADE, null=True, related_name="stairs", db_constraint=False)
+
+    class Meta:
+        ordering = [RawSQL("(SELECT COUNT(*) FROM nasty_stair s WHERE s.level < nasty_stair.level)", ()), "pk"]
+
+
+class Tread(ShardedModel):
+    """Ordered by a subquery about rows that are anywhere."""
+
+    shard_key = "id"
+    level = models.IntegerField()
+    stair = models.ForeignKey(Stair, models.CASCADE, null=True, related_name="treads", db_constraint=False)
+
+    class Meta:
+        ordering = [
+            Subquery(
+                Stair.objects.filter(level=OuterRef("level"))
+                .order_by()
+                .values("level")
+                .annotate(n=Count("pk"))
+                .values("n")
+            ).desc(nulls_last=True),
+            "level",
+            "pk",
+        ]
+
+
+class Locker(ShardedModel):
+    """No two that are full have one number."""
+
+    shard_key = "id"
+    number = models.IntegerField()
+    load = models.IntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["number"], condition=Q(load__gt=5), name="locker_full")]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shardkit.orm.gathering.push import Occurrence
-    from shardkit.routing.expressions import Select
+    from shardkit.routing.selects import Select
 
 
 def keep_first(occurrences: Sequence[Occurrence], statement: Select, connection: Any, *, may_guess: bool) -> int | None:

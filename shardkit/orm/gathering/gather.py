@@ -25,7 +25,7 @@ from shardkit.orm.gathering.semi import narrow
 from shardkit.orm.gathering.sources import sources
 from shardkit.orm.gathering.tables import Statement, column_of, fields_of, require_shadowable
 from shardkit.orm.parts import describe_as
-from shardkit.orm.planning import refuse, select_of
+from shardkit.orm.planning import complete_parts, require_no_locks, select_of
 from shardkit.orm.reaching import reach
 from shardkit.routing.graph import levels_of
 from shardkit.routing.plan import Gather
@@ -35,6 +35,7 @@ from shardkit.topology.names import LOGICAL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from shardkit.routing.plan import Gather
     from shardkit.routing.registry import ModelPlacement
 
 
@@ -44,7 +45,7 @@ def execute(compiler: Any, plan: Gather, result_type: str, chunked_fetch: bool, 
     All rows of the answer are read before the gathered ones are given up.
     """
     del chunked_fetch
-    _require_readable(compiler.query, plan)
+    require_no_locks(compiler.query, plan, "rows that were gathered")
     original = original_of(compiler)
     shadows, expected = shadows_for(original, plan, may_guess=result_type == MULTI)
     result = None if expected is None else _guessed(original, shadows, expected, chunk_size)
@@ -128,16 +129,8 @@ def _as_combined(query: Any) -> Any:
     if not query.combinator or query.selected is None:
         return query
     copied = query.clone()
-    for part in copied.combined_queries:  # which are copies too
-        if part.selected is None:
-            part.set_values(query.selected)
+    complete_parts(copied)  # which are copies too
     return copied
-
-
-def _require_readable(query: Any, plan: Gather) -> None:
-    if query.select_for_update:
-        reason = "select_for_update() cannot lock rows that were gathered"
-        refuse(Gather(plan.aliases, f"{reason}, and {plan.why}"), query.model, "reading")
 
 
 class _Original:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models.expressions import Col, F, Func, RawSQL, Ref
-from django.db.models.functions import Now, Random
-from django.db.models.sql.where import AND, ExtraWhere, NothingNode, WhereNode
+from django.db.models.expressions import Col, F, Ref
+from django.db.models.functions import Random
+from django.db.models.sql.where import AND, NothingNode, WhereNode
 
 from shardkit.orm._django import Query
-from shardkit.routing.expressions import walk
+from shardkit.routing.expressions import is_clock, walk
 from shardkit.routing.graph import inner_joined
+from shardkit.routing.opaque import is_opaque
 from shardkit.routing.registry import Kind
 
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from shardkit.routing.graph import Component, Level
     from shardkit.routing.pins import Pin
 
-#: What another database, or the same one a moment later, may answer otherwise.
-_FICKLE: Final = (Now, Random)
-#: Names of such functions in Django's other modules.
-_FICKLE_NAMES: Final = frozenset({"RandomUUID", "TransactionNow", "UUID4", "UUID7"})
+#: Names of functions in Django's other modules that give another value each time.
+_RANDOM_NAMES: Final = frozenset({"RandomUUID", "UUID4", "UUID7"})
 
 
 @dataclass(slots=True, eq=False)
@@ -116,10 +115,6 @@ def concerns_only(node: Any, alias: str) -> bool:
 
 def is_plain(node: Any) -> bool:
     """Say whether *node*, some part of a condition, means the same wherever and whenever it is evaluated."""
-    if isinstance(node, (Query, RawSQL, ExtraWhere, NothingNode, F, Ref, *_FICKLE)):
+    if isinstance(node, (Query, NothingNode, F, Ref, Random)) or type(node).__name__ in _RANDOM_NAMES:
         return False
-    if not hasattr(node, "as_sql"):
-        return True
-    if type(node).__name__ in _FICKLE_NAMES or not type(node).__module__.startswith("django."):
-        return False
-    return not isinstance(node, Func) or not (type(node) is Func or node.extra.keys() & {"function", "template"})
+    return not is_clock(node) and not is_opaque(node)

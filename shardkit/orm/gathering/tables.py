@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps
 from django.db.models import AutoField
-from django.db.models.expressions import Func, RawSQL
-from django.db.models.sql.where import ExtraWhere
 
 from shardkit.errors import CrossShardQuery
-from shardkit.orm._django import Query
-from shardkit.routing.expressions import roots, tables, tables_in_text, walk
+from shardkit.routing.expressions import roots, walk
+from shardkit.routing.opaque import is_opaque
 from shardkit.routing.registry import Kind, placement_of_table
+from shardkit.routing.selects import tables
+from shardkit.routing.texts import tables_in_text
 from shardkit.shadows import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from shardkit.orm.gathering.push import Occurrence
-    from shardkit.routing.expressions import Select
     from shardkit.routing.registry import ModelPlacement
+    from shardkit.routing.selects import Select
 
 #: What follows a table in a FROM clause that gives it no alias.
 _NO_ALIAS: Final = frozenset(
@@ -71,7 +71,7 @@ class Statement:
         for found in re.finditer(rf"{quoted}(?!\.)(?:\s+(?:AS\s+)?\W?(\w+))?", self.sql):
             word = found.group(1)
             yield table if word is None or word in _NO_ALIAS else word
-        if re.search(rf"\b{re.escape(table)}\b", re.sub(quoted, "", self.sql)):
+        if re.search(rf"\b{re.escape(table)}\b", re.sub(quoted, "", self.sql), re.IGNORECASE):
             yield ""
 
     def needed(self, table: str, fields: Sequence[Any]) -> Sequence[Any]:
@@ -93,16 +93,7 @@ def _has_text(select: Select) -> bool:
     query: Any = select.query
     if query.extra or query.extra_order_by or query.extra_tables:
         return True
-    return any(_is_text(node) for root in roots(query) for node in walk(root))
-
-
-def _is_text(node: Any) -> bool:
-    if isinstance(node, (RawSQL, ExtraWhere)):
-        return True
-    if not hasattr(node, "as_sql") or isinstance(node, Query):
-        return False
-    is_templated = isinstance(node, Func) and bool(node.extra.keys() & {"function", "template"})
-    return is_templated or not type(node).__module__.startswith("django.")
+    return any(is_opaque(node) for root in roots(query) for node in walk(root))
 
 
 def require_shadowable(placement: ModelPlacement, connection: Any, why: str) -> None:

@@ -16,6 +16,7 @@ from shardkit.orm.merging.adding import add_up, adds_up
 from shardkit.orm.merging.finishing import Finished, finished, is_around_groups
 from shardkit.orm.merging.grouping import NotInParts
 from shardkit.orm.parts import describe_as, width_of
+from shardkit.orm.planning import require_no_locks
 from shardkit.routing.plan import Gather
 from shardkit.shadows import Budget, shadowed
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 def execute(compiler: Any, plan: Merge, result_type: str, chunked_fetch: bool, chunk_size: int) -> Any:  # noqa: FBT001
     """Run the statement of *compiler* on the shards of *plan*, and answer as Django's own method does."""
+    require_no_locks(compiler.query, plan, "rows that are only parts of groups")
     tag(compiler.using, None)
     if adds_up(compiler.query) and not is_around_groups(compiler):
         whole = add_up(compiler, plan.aliases)

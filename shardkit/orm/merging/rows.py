@@ -19,7 +19,7 @@ from shardkit.orm.aliases import tag
 from shardkit.orm.gathering import gather
 from shardkit.orm.merging.sort_columns import sort_terms, sorting
 from shardkit.orm.parts import Twin, are_alike, close, describe_as, open_parts
-from shardkit.orm.planning import refuse
+from shardkit.orm.planning import locks_rows, refuse
 from shardkit.orm.reaching import reach
 from shardkit.routing.narrowing import Narrowing
 from shardkit.routing.plan import Gather, Merge
@@ -60,7 +60,7 @@ class _Rows:
             self._compilers(careful=careful),
             chunked_fetch=chunk is not None,
             chunk_size=chunk or GET_ITERATOR_CHUNK_SIZE,
-            one_by_one=self.query.select_for_update,
+            one_by_one=locks_rows(self.query),
         )
         shape = self.parts[0].compiler
         describe_as(compiler, shape)

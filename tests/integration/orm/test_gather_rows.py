@@ -15,7 +15,7 @@ from django.db.transaction import TransactionManagementError
 from shardkit.errors import CrossShardQuery, GatherLimitExceeded, ShardKeyImmutable
 from shardkit.orm.gathering import keys as gather_keys
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import Shop, same
+from tests.fix_shop import Shop, cases, same
 from tests.nasty.models import VENDOR
 from tests.oracle import on_plain_database
 from tests.shop.models import Customer, Gadget, Label, Order, OrderReport, Product, Shipment
@@ -162,6 +162,24 @@ def test_rows_that_are_gathered_cannot_be_locked() -> None:
 
     with pytest.raises(CrossShardQuery, match="lock rows that were gathered"), transaction.atomic():
         list(rows)
+
+
+@pytest.mark.usefixtures("shop")
+@cases(
+    rows_of_a_subquery=lambda chosen: Order.objects.filter(pk__in=chosen.values("order")),
+    rows_of_exists=lambda chosen: Order.objects.filter(Exists(chosen.filter(order=OuterRef("pk")))),
+    rows_of_a_value=lambda chosen: Order.objects.annotate(
+        x=Subquery(chosen.filter(order=OuterRef("pk")).values("cost")[:1])
+    ),
+    rows_two_levels_down=lambda chosen: Customer.objects.filter(
+        pk__in=Order.objects.filter(pk__in=chosen.values("order")).values("customer")
+    ),
+    counted=lambda chosen: Order.objects.filter(pk__in=chosen.values("order")).count(),
+    written=lambda chosen: Order.objects.filter(pk__in=chosen.values("order")).update(note="x"),
+)
+def test_rows_that_are_gathered_for_others_cannot_be_locked(case: Any) -> None:
+    with pytest.raises(CrossShardQuery, match="lock rows that were gathered"), transaction.atomic():
+        list(case(Shipment.objects.select_for_update().filter(cost__gt=1)))
 
 
 # How few rows and columns travel.

@@ -8,13 +8,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import settings
-from django.db.models import Avg, Case, Count, F, Max, Min, Q, StdDev, Sum, Value, Variance, When
+from django.db import NotSupportedError, transaction
+from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, StdDev, Sum, Value, Variance, When
 from django.db.models.functions import Coalesce, Concat, ExtractWeekDay, Length, Lower, TruncDay, TruncMonth, Upper
 from django.test import override_settings
 from django.utils import timezone
 
-from shardkit.errors import GatherLimitExceeded
+from shardkit.errors import CrossShardQuery, GatherLimitExceeded
 from tests.fix_shop import Shop, cases, outcome, same
+from tests.nasty.models import VENDOR
 from tests.shop.models import Country, Customer, Gadget, Label, Line, Order, Parcel, Reading, Room
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -348,3 +350,29 @@ def test_what_is_not_made_of_parts_is_gathered(shop: Shop, case: Case_) -> None:
 @pytest.mark.usefixtures("shop")
 def test_groups_of_composite_keys_are_made_where_their_rows_are(case: Callable[[], Any]) -> None:
     finished_over_parts(case)
+
+
+@cases(
+    distinct=lambda rows: rows.values("status").distinct(),
+    grouped=lambda rows: rows.values("status").annotate(n=Count("pk")),
+    grouped_with_a_locked_subquery=lambda _: (
+        Order.objects.order_by()
+        .filter(Exists(Order.objects.select_for_update().filter(customer=OuterRef("customer"), number=0)))
+        .values("status")
+        .annotate(n=Count("pk"))
+    ),
+)
+def test_rows_that_are_only_parts_of_groups_cannot_be_locked(shop: Shop, case: Any) -> None:
+    assert shop.orders
+    with pytest.raises(CrossShardQuery, match="lock rows that are only parts of groups"), transaction.atomic():
+        list(case(Order.objects.select_for_update().order_by()))
+
+
+def test_groups_of_one_shard_are_locked_as_there(shop: Shop) -> None:
+    rows = Order.objects.select_for_update().filter(customer=shop.customer_on(1, 3)).order_by()
+
+    def locked() -> list[Any]:
+        with transaction.atomic():
+            return list(rows.values("status").distinct())
+
+    same(locked, error=NotSupportedError if VENDOR == "postgresql" else None)

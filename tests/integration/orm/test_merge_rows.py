@@ -10,7 +10,20 @@ from unittest.mock import patch
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections, transaction
-from django.db.models import CharField, Count, F, Func, IntegerField, Max, OuterRef, Prefetch, Q, Subquery, TextField
+from django.db.models import (
+    CharField,
+    Count,
+    Exists,
+    F,
+    Func,
+    IntegerField,
+    Max,
+    OuterRef,
+    Prefetch,
+    Q,
+    Subquery,
+    TextField,
+)
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast, Concat, TruncDay
 
@@ -197,6 +210,17 @@ def test_rows_are_locked_one_shard_after_another(shop: Shop) -> None:
         assert len(shop.orders) == len(Order.objects.order_by("-id"))
 
     assert [1] * len(shop.shards) + [len(shop.shards)] == together
+
+
+def test_rows_of_a_subquery_are_locked_where_they_are(shop: Shop) -> None:
+    locked = Order.objects.select_for_update().filter(customer=OuterRef("pk"), number=0)
+
+    with queries_by_database() as seen, transaction.atomic():
+        assert shop.customers
+        list(Customer.objects.filter(Exists(locked)))
+
+    locking = {alias for alias, sql in seen.texts if "FOR UPDATE" in sql}
+    assert locking == (set(shop.shards) if connection.features.has_select_for_update else set())
 
 
 # What a model does not say.

@@ -140,6 +140,24 @@ def test_a_subquery_of_another_database_is_refused_by_django(shop: Shop) -> None
         list(Order.objects.using(shop.shards[0]).filter(customer__in=customers))
 
 
+@cases(
+    merged=lambda chosen: Order.objects.filter(customer__in=chosen),
+    gathered=lambda chosen: Shipment.objects.filter(order__customer__in=chosen),
+    of_one_shard=lambda chosen: Order.objects.filter(customer=chosen.order_by("pk")[0], customer__in=chosen),
+    excluded=lambda chosen: Order.objects.exclude(customer__in=chosen),
+    inside_of_another=lambda chosen: Shipment.objects.filter(
+        order__in=QuerySet(Order).filter(customer__in=chosen).values("pk")
+    ),
+    of_plain_querysets=lambda chosen: QuerySet(Order).filter(customer__in=chosen),
+    aggregated=lambda chosen: Order.objects.filter(customer__in=chosen).aggregate(n=Count("pk"))["n"],
+)
+def test_a_plain_subquery_of_default_is_one_of_the_cluster(shop: Shop, case: Case_) -> None:
+    """``using("default")`` is where a queryset is anyway; a shard would refuse it as one of another database."""
+    assert shop.orders
+
+    same(lambda: case(QuerySet(Customer, using=connections["default"].alias).filter(score__gt=1)))
+
+
 # Raw SQL.
 
 

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.contenttypes.models import ContentType
+from django.db import connections
+from django.db.models import Count, Max
 from django.db.models.signals import m2m_changed
 
+from shardkit.routing import owners
+from shardkit.routing.registry import databases_of
 from tests.fix_queries import queries_by_database
-from tests.fix_shop import START, Shop
+from tests.fix_shop import START, Shop, same
 from tests.fix_writes import same_write
+from tests.nasty.models import Box, Choir
 from tests.shop.models import Country, Customer, Label, Order, Product, Profile, Shipment, Tagged
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -240,3 +245,56 @@ def test_async_twins_of_related_managers(shop: Shop) -> None:
         return [made, got, updated, await found.labels.acount()]
 
     same_write(async_to_sync(write))
+
+
+# A global model that declares the relation has its table beside it, on default.
+
+
+def _choir() -> tuple[Choir, list[Box]]:
+    return Choir.objects.create(), [Box.objects.create(name=f"box {number}") for number in range(6)]
+
+
+def _added(choir: Choir, boxes: list[Box]) -> Any:
+    choir.boxes.add(*boxes[:4])
+    return sorted(choir.boxes.values_list("name", flat=True)), [box.choirs.count() for box in boxes]
+
+
+def _added_backwards(choir: Choir, boxes: list[Box]) -> Any:
+    for box in boxes[1:3]:
+        box.choirs.add(choir)
+    return list(Choir.objects.filter(boxes__name="box 2").values_list("boxes__name", flat=True))
+
+
+def _set_and_removed(choir: Choir, boxes: list[Box]) -> Any:
+    choir.boxes.set(boxes)
+    choir.boxes.remove(boxes[0])
+    boxes[1].choirs.clear()
+    return sorted(Box.objects.filter(choirs=choir).values_list("name", flat=True))
+
+
+def _deleted(choir: Choir, boxes: list[Box]) -> Any:
+    choir.boxes.set(boxes)
+    boxes[0].delete()
+    Box.objects.filter(name__in=["box 1", "box 2"]).delete()
+    return choir.boxes.count(), Choir.boxes.through.objects.count()
+
+
+def _prefetched(choir: Choir, boxes: list[Box]) -> Any:
+    choir.boxes.set(boxes[:3])
+    (found,) = Choir.objects.prefetch_related("boxes")
+    annotated = Choir.objects.annotate(n=Count("boxes"), most=Max("boxes__name")).values_list("n", "most")
+    return sorted(box.name for box in found.boxes.all()), list(annotated)
+
+
+@pytest.mark.parametrize("use", [_added, _added_backwards, _set_and_removed, _deleted, _prefetched])
+def test_a_relation_that_a_global_model_declares_to_a_sharded_one(use: Callable[[Choir, list[Box]], Any]) -> None:
+    same(lambda: use(*_choir()))
+
+
+@pytest.mark.parametrize("through", [Choir.boxes.through, Order.labels.through])
+def test_the_table_of_a_relation_is_where_it_is_made(through: Any) -> None:
+    table = through._meta.db_table
+    made = {alias for alias in connections if table in connections[alias].introspection.table_names()}
+
+    assert set(databases_of(through)) <= made
+    assert databases_of(through) == (("default",) if through is Choir.boxes.through else owners.all_aliases())

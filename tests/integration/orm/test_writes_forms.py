@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Exists, Q
 
 from shardkit.routing.registry import placement_of
 from shardkit.testing import assert_num_queries
-from tests.fix_shop import START, Shop
+from tests.fix_shop import START, Shop, cases, same
 from tests.fix_writes import same_write
+from tests.nasty.models import Locker
 from tests.oracle import on_plain_database
 from tests.shop.models import (
     Booth,
@@ -249,3 +251,27 @@ def test_what_is_excluded_is_left_alone(shop: Shop) -> None:
 def test_on_one_plain_database_every_key_may_change(shop: Shop) -> None:
     with on_plain_database():
         assert set() == told_of_key(changed(Order, shop.orders[3].pk, customer=shop.customers[-1]))
+
+
+def _checked(*loads: int) -> Any:
+    Locker.objects.create(number=1, load=9)
+    return [cleaned(Locker(number=1, load=load), "validate_constraints") for load in loads]
+
+
+def test_a_conditional_unique_constraint_is_validated_on_all_shards() -> None:
+    found = same(lambda: _checked(9, 1, 6))[1]
+
+    assert [answer == "clean" for answer in found] == [False, True, False]
+
+
+@cases(
+    a_condition=lambda: Q(Exists(Order.objects.filter(number=0))).check({}),
+    a_condition_that_fails=lambda: Q(Exists(Order.objects.filter(number=-1))).check({}),
+    of_one_shard=lambda: Q(Exists(Order.objects.filter(customer=1))).check({}),
+    beside_values=lambda: Q(number__in=Order.objects.values("number")).check({"number": 2}),
+    of_copied_rows=lambda: Q(Exists(Country.objects.filter(code="FR"))).check({}),
+    of_global_rows=lambda: Q(Exists(Product.objects.filter(pk=0))).check({}),
+)
+@pytest.mark.usefixtures("shop")
+def test_a_condition_of_no_model_is_checked(case: Any) -> None:
+    same(case)

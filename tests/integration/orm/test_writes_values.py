@@ -129,4 +129,3 @@ def test_what_reads_no_row_is_not_written(shop: Shop) -> None:
     same_write(lambda: Customer.objects.update(score=Subquery(nothing) + 1))
     same_write(lambda: Customer.objects.update(score=Coalesce(Subquery(nothing), 7)))
     same_write(lambda: Customer.objects.update(score=gadgets(), country=Subquery(nothing)))
-    same_write(lambda: _save(shop.customers[3], Subquery(nothing)))
