@@ -122,7 +122,8 @@ def test_what_a_value_of_mixed_types_is_the_written_field_says(shop: Shop, value
     same_write(save)
 
 
-def test_what_reads_no_row_is_not_written(shop: Shop) -> None:
+@pytest.mark.usefixtures("shop")
+def test_what_reads_no_row_is_not_written() -> None:
     nothing = Gadget.objects.none().values("price")
 
     same_write(lambda: Customer.objects.update(score=Subquery(nothing)))
