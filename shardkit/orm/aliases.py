@@ -50,6 +50,10 @@ class LogicalAlias(str):
         self.shard_alias, self.is_read, self.plan = None, is_read, plan
         return self
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """Be the plain alias in copies, and elsewhere: rows of other models that came along keep it."""
+        return str, (str(self),)
+
 
 def is_read(using: Any) -> bool:
     """Say whether the statement that goes to *using* is a read, for which nobody named a database."""

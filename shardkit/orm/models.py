@@ -14,6 +14,7 @@ from shardkit.orm.aliases import LogicalAlias, names_shard, settle
 from shardkit.orm.fields import ShardedAutoField
 from shardkit.orm.placing import (
     by_key,
+    forget_home,
     found_on,
     give_id,
     has_no_pk,
@@ -149,6 +150,20 @@ class ShardedModel(_Spread, metaclass=_ShardedBase):
             return None
         alias = shard_alias_of(self) or home_of(self, placement, "shard")
         return conf.get_settings().topology.by_primary[alias].name
+
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet[Self] | None = None,
+    ) -> None:
+        """Load the row again; one whose primary key does not say its shard may have been made anew on another."""
+        try:
+            super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
+        except self.DoesNotExist:
+            if not forget_home(self):
+                raise
+            super().refresh_from_db(using=using, fields=fields, from_queryset=from_queryset)
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         """Clean the fields, and say of the shard key what would be refused on saving."""

@@ -114,8 +114,8 @@ def open_parts(
     """Run the statement of each compiler on its shard, all at the same time.
 
     A statement that can match nothing is left out, and if that leaves none, `EmptyResultSet` is raised. Without
-    *chunked_fetch* the driver may hold all rows of a shard. What locks rows runs *one_by_one*, so that two callers
-    lock them in the same order and neither waits for the other.
+    *chunked_fetch*, and where DISABLE_SERVER_SIDE_CURSORS is set, the driver may hold all rows of a shard. What locks
+    rows runs *one_by_one*, so that two callers lock them in the same order and neither waits for the other.
     """
     parts: list[Part] = []
     jobs: list[Job] = []
@@ -127,7 +127,8 @@ def open_parts(
             except EmptyResultSet:
                 continue
             connection = compiler.connection
-            cursor = connection.chunked_cursor() if chunked_fetch else connection.cursor()
+            chunked = chunked_fetch and not connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS")
+            cursor = connection.chunked_cursor() if chunked else connection.cursor()
             parts.append(Part(alias, compiler, cursor, chunk_size))
             jobs.append(Job(alias, cursor, sql, params))
         for together in [[job] for job in jobs] if one_by_one else [jobs]:

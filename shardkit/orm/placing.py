@@ -128,6 +128,15 @@ def note_home(instance: models.Model, alias: Alias) -> None:
         state.shard_pk = instance.pk
 
 
+def forget_home(instance: models.Model) -> bool:
+    """Forget where the row of *instance* was, and say whether that was known from nothing but having seen it there."""
+    state: Any = instance._state
+    if getattr(state, "shard_pk", None) is None or shard_alias_of(instance) is None:
+        return False
+    state.shard_alias = None
+    return True
+
+
 def note_home_by_key(instance: models.Model) -> None:
     """Note where the row of *instance* is that came with rows of several shards: its own columns say it.
 

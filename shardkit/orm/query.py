@@ -20,6 +20,7 @@ from shardkit.orm.numbering import homes_of_new
 from shardkit.orm.paging.cursors import CursorPage, page_of
 from shardkit.orm.placing import (
     BY_KEY,
+    forget_home,
     found_on,
     home_of_saved,
     note_home,
@@ -207,10 +208,17 @@ class ShardedQuerySet(WishingQuerySet[_M]):
                     continue  # the conditions of this queryset leave those rows out
                 join(alias, (self.model._meta.db_table,))
                 announce(self.model, Single(alias, BY_KEY), "update")
-                count += super(ShardedQuerySet, self.using(alias)).bulk_update(group, names, batch_size=batch_size)
+                found = super(ShardedQuerySet, self.using(alias)).bulk_update(group, names, batch_size=batch_size)
+                moved = self._not_on(alias, group) if found < len(group) else []
+                count += found + super().bulk_update(moved, names, batch_size=batch_size)
         return count
 
     bulk_update.alters_data = True  # type: ignore[attr-defined]
+
+    def _not_on(self, alias: Alias, group: Sequence[_M]) -> list[_M]:
+        """Return those of *group* that were seen on *alias*, are not there, and may have been made anew elsewhere."""
+        there = set(self.using(alias).filter(pk__in=[one.pk for one in group]).values_list("pk", flat=True))
+        return [one for one in group if one.pk not in there and forget_home(one)]
 
     def _by_place(
         self, changed: Collection[_M], names: Sequence[str], placement: registry.ModelPlacement

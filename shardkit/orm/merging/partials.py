@@ -156,8 +156,8 @@ class Partials:
 
     def _count_rows(self) -> None:
         """Select anything, where all aggregates are of nothing: each is a constant."""
-        if self.query.group_by is not None:
-            raise NotInParts("it groups by nothing, and selects constants of each row")
+        if self.query.group_by is not None or self.query.distinct:
+            raise NotInParts("it selects constants of each row, and of none where there is no row")
         self._piece("p", self.pieces.parts, Count("*"), Described())
 
     def _piece(self, prefix: str, among: list[Piece], expression: Any, told: Described) -> Piece:
@@ -200,14 +200,23 @@ class Partials:
 
     def _describe(self, nodes: Sequence[Any]) -> list[Described]:
         """Describe the values of keys and the arguments of aggregates, as far as parts depend on it."""
-        asked = [nth for nth, node in enumerate(nodes) if self.aggregates.depends_on_type(node)]
+        rounded = {nth for nth, node in enumerate(nodes) if self._may_be_rounded(_argument(node))}
+        asked = [nth for nth, node in enumerate(nodes) if nth in rounded or self.aggregates.depends_on_type(node)]
         expressions = [_argument(nodes[nth]) for nth in asked]
         told = [Described() for _ in nodes]
         for nth, described in zip(asked, self._described(expressions), strict=True):
             told[nth] = described
         if not all(described.is_known for described in told):
             raise NotInParts("SQLite does not say by which collation raw SQL and functions of others compare")
+        if any(told[nth].scale is not None for nth in rounded):
+            raise NotInParts("MariaDB rounds quotients of exact numbers when it sends them, and not before")
         return told
+
+    def _may_be_rounded(self, expression: Any) -> bool:
+        try:
+            return self.aggregates.rounds(self.reader.compile(expression)[0])
+        except (EmptyResultSet, FullResultSet):
+            return False
 
     def _described(self, expressions: list[Any]) -> list[Described]:
         around = self.aggregates.describing(len(expressions))

@@ -93,6 +93,11 @@ class Aggregates(ABC):
         del expression
         return True
 
+    def rounds(self, sql: str) -> bool:
+        """Say whether exact values of the expression *sql* may have more digits than are sent."""
+        del sql
+        return False
+
     def prepare(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027 - most need none
         """Let *connection* know the functions that parts need."""
 

@@ -1,10 +1,12 @@
 """What does MariaDB make of parts?
 
-It divides exact numbers with four more decimal places, and all its variances are floats that are printed so.
+It divides exact numbers with four more decimal places, but only rounds to them what it sends; all its variances are
+floats that are printed so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -18,6 +20,8 @@ from shardkit.vendors.aggregates.postgresql import may_be_text, may_be_text_once
 _MORE_PLACES: Final = 4
 #: The driver's numbers of the types that are exact: the integers and the two of decimals.
 _EXACT: Final = frozenset({0, 1, 2, 3, 8, 9, 246})
+
+_QUOTIENT: Final = re.compile(r"/|\bavg\b", re.IGNORECASE)
 
 
 class MySQLAggregates(Aggregates):
@@ -48,6 +52,10 @@ class MySQLAggregates(Aggregates):
         for collation, (_, code, _, _, _, scale, _) in zip(row[::2], cursor.description[1::2], strict=True):
             found.append(Described(str(code), _of_text(collation), scale if code in _EXACT else None))
         return found
+
+    def rounds(self, sql: str) -> bool:
+        """Say yes of quotients, and of means, which are some."""
+        return _QUOTIENT.search(sql) is not None
 
     def _spread(self, node: Any, argument: Described) -> Split:
         # Of a float: that of an exact number would be sent with a few decimal places only.

@@ -9,7 +9,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import settings
 from django.db import NotSupportedError, transaction
-from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, StdDev, Sum, Value, Variance, When
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    DecimalField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    StdDev,
+    Sum,
+    Value,
+    Variance,
+    When,
+)
 from django.db.models.functions import Coalesce, Concat, ExtractWeekDay, Length, Lower, TruncDay, TruncMonth, Upper
 from django.test import override_settings
 from django.utils import timezone
@@ -330,9 +347,28 @@ def test_groups_by_raw_sql() -> None:
     of_its_own_making=lambda _: (
         Order.objects.values("status").annotate(n=Sum("number", function="MAX")).order_by("status")
     ),
+    constants_of_no_row=lambda _: Order.objects.order_by().filter(number=-1).values_list(Value(1)).distinct(),
+    constants_of_rows=lambda _: Order.objects.order_by().values_list(Value(1), Value("a")).distinct(),
+    constants_that_are_counted=lambda _: Order.objects.filter(number=-1).values_list(Value(1)).distinct().count(),
 )
 def test_what_is_not_made_of_parts_is_gathered(shop: Shop, case: Case_) -> None:
     same(lambda: case(shop))
+
+
+@pytest.mark.skipif(VENDOR == "sqlite", reason="its quotients are floats, whose sums are as exact as their order")
+@pytest.mark.parametrize("divisor", [3, 7, 100_000])
+@cases(
+    sums=lambda quotient: Order.objects.aggregate(a=Sum(quotient), b=Avg(quotient), c=Sum(F("number") / F("id"))),
+    means=lambda quotient: Order.objects.values("status").annotate(n=Sum(quotient), m=StdDev(quotient)),
+    extremes=lambda quotient: Order.objects.aggregate(a=Max(quotient) * 1000, b=Min(quotient) * 1000),
+    groups=lambda quotient: Order.objects.annotate(x=quotient).order_by().values("x").annotate(n=Count("pk")),
+    distinct=lambda quotient: Order.objects.annotate(x=quotient).order_by().values("x").distinct(),
+    counted=lambda quotient: Order.objects.aggregate(n=Count(quotient, distinct=True)),
+)
+@pytest.mark.usefixtures("shop")
+def test_quotients_have_all_their_digits(case: Callable[[Any], Any], divisor: int) -> None:
+    quotient = ExpressionWrapper(F("total") / Value(divisor), DecimalField(max_digits=30, decimal_places=10))
+    same(lambda: case(quotient))
 
 
 @cases(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
@@ -188,6 +189,20 @@ def test_what_is_skipped_is_not_held(shop: Shop, fetched: list[int]) -> None:
 
     assert shop.orders
     assert max(fetched) <= 100
+
+
+@pytest.mark.parametrize(
+    "read", [lambda rows: list(rows[15:20]), lambda rows: list(rows.iterator(chunk_size=2))], ids=["page", "all"]
+)
+def test_no_cursor_of_the_server_is_opened_where_that_is_disabled(shop: Shop, read: Any) -> None:
+    """Behind a pooler of transactions such a cursor ends with the statement."""
+    shards = [connections[alias] for alias in shop.shards]
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(merge_rows, "_DEEP", 5))
+        for shard in shards:
+            stack.enter_context(patch.dict(shard.settings_dict, DISABLE_SERVER_SIDE_CURSORS=True))
+            stack.enter_context(patch.object(shard, "chunked_cursor", side_effect=AssertionError("of the server")))
+        assert read(Order.objects.order_by("-created"))
 
 
 def test_limits_without_an_order(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -20,7 +21,7 @@ from django.db.models import Prefetch, QuerySet, Sum, aprefetch_related_objects
 from shardkit.errors import CrossShardQuery, ShardUnavailable
 from tests.fix_queries import queries_by_database
 from tests.fix_shop import Shop, cases, pks, same
-from tests.shop.models import Answer, Country, Customer, Gadget, Invoice, Order, Product
+from tests.shop.models import Answer, Country, Customer, Gadget, Invoice, Order, Product, Tagged
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -120,6 +121,8 @@ def test_async_explain(shop: Shop) -> None:
     named=lambda _: Order.objects.filter(status="new").values_list("number", "status", named=True),
     annotated=lambda s: Customer.objects.filter(pk=s.customer_on(2, 3).pk).annotate(n=Sum("orders__total")),
     prefetched=lambda _: Customer.objects.prefetch_related(Prefetch("orders", Order.objects.filter(number=1))),
+    with_global_rows=lambda _: Order.objects.select_related("product").order_by("pk"),
+    with_rows_of_others=lambda _: Tagged.objects.select_related("content_type").order_by("pk"),
 )
 def test_querysets_and_queries_survive_pickling(shop: Shop, case: Callable[..., Any]) -> None:
     def again() -> Any:
@@ -130,6 +133,15 @@ def test_querysets_and_queries_survive_pickling(shop: Shop, case: Callable[..., 
 
     same(again)
     same(lambda: pickle.loads(pickle.dumps(case(shop))))  # noqa: S301
+
+
+def test_rows_and_their_global_ones_can_be_copied(shop: Shop) -> None:
+    assert shop.orders
+    same(
+        lambda: [
+            (one, one.product) for one in copy.deepcopy(list(Order.objects.select_related("product").order_by("pk")))
+        ]
+    )
 
 
 #: What another process does with a pickled queryset, of the test databases.

@@ -80,3 +80,48 @@ def test_bulk_update_finds_that_row(shop: Shop) -> None:
     same_write(lambda: write(_fetched(), code, "price"))
     first, second = (shop.customer_on(shard).pk for shard in (0, 3))
     same_write(lambda: write(Customer.objects.get(pk=first), second, "score"))
+
+
+def _made_again(use: Callable[[Gadget], Any]) -> list[Any]:
+    """Use an instance of a row that others delete, and make again with another shard key."""
+    gadget = Gadget.objects.get(code="g3")
+    answers = []
+    for maker in range(8):
+        Gadget.objects.filter(code="g3").delete()
+        Gadget.objects.create(code="g3", maker=maker, price=100 + maker)
+        answers.append((use(gadget), gadget.price))
+    return answers
+
+
+def _reloaded(gadget: Gadget) -> None:
+    gadget.refresh_from_db()
+
+
+def _deferred(gadget: Gadget) -> Any:
+    del gadget.price
+    return gadget.price
+
+
+def _bulk_updated(gadget: Gadget) -> Any:
+    gadget.price = gadget.maker + 500
+    return Gadget.objects.bulk_update([gadget], ["price"]), Gadget.objects.get(code="g3").price
+
+
+def _updated_where(gadget: Gadget) -> Any:
+    gadget.price = 7
+    return Gadget.objects.filter(price__gt=103).bulk_update([gadget], ["price"])
+
+
+@pytest.mark.parametrize("use", [_reloaded, _deferred, _bulk_updated, _updated_where])
+@pytest.mark.usefixtures("shop")
+def test_a_row_that_was_made_again_elsewhere_is_found(use: Callable[[Gadget], Any]) -> None:
+    same_write(lambda: _made_again(use))
+
+
+def test_a_row_that_is_gone_is_not_found() -> None:
+    gadget = Gadget.objects.create(code="gone", maker=1)
+    Gadget.objects.filter(code="gone").delete()
+
+    with pytest.raises(Gadget.DoesNotExist):
+        gadget.refresh_from_db()
+    assert 0 == Gadget.objects.bulk_update([gadget], ["price"])
