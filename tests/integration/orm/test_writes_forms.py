@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Q
+from django.db.models import Exists, Q, UniqueConstraint
 
 from shardkit.routing.registry import placement_of
 from shardkit.testing import assert_num_queries
@@ -51,6 +51,16 @@ def submit(form: Any) -> Any:
 def cleaned(instance: Any, how: str = "full_clean") -> Any:
     try:
         getattr(instance, how)()
+    except ValidationError as error:
+        return error.messages
+    return "clean"
+
+
+def judged(customer: Customer) -> Any:
+    """Judge *customer* by a constraint for rows that have a name."""
+    constraint = UniqueConstraint(fields=["email"], condition=Q(name__gt=""), name="one_email_of_the_named")
+    try:
+        constraint.validate(Customer, customer)
     except ValidationError as error:
         return error.messages
     return "clean"
@@ -102,6 +112,15 @@ FORMS: dict[str, Callable[[Shop], Any]] = {
     "validate_unique": lambda shop: cleaned(Customer(name="n", email=shop.customers[14].email), "validate_unique"),
     "validate_constraints": lambda shop: cleaned(
         Order(customer_id=shop.orders[3].customer_id, number=shop.orders[3].number), "validate_constraints"
+    ),
+    "a constraint with a condition that a far row violates": lambda shop: judged(
+        Customer(name="n", email=shop.customers[14].email)
+    ),
+    "a constraint with a condition that its own row meets": lambda shop: judged(
+        Customer.objects.get(pk=shop.customers[14].pk)
+    ),
+    "a constraint whose condition the row does not meet": lambda shop: judged(
+        Customer(name="", email=shop.customers[14].email)
     ),
     "validate_constraints of its own row": lambda shop: cleaned(
         Order.objects.get(pk=shop.orders[3].pk), "validate_constraints"
