@@ -263,19 +263,23 @@ def _locally_unique(model: type[models.Model], placement: ModelPlacement) -> Ite
     if not placement.carries_bucket and not isinstance(model._meta.pk, models.AutoField):
         fact = f"{model._meta.label}'s primary key {model._meta.pk.name!r} is unique on each shard alone."
         yield Finding("shardkit.W002", fact, "Make it the shard key, or silence this check.", model)
-    for names in _uniques(model):
+    for label, names in _uniques(model):
         columns = {model._meta.get_field(name).column for name in names}  # type: ignore[union-attr]
         located = any(set(found.columns) <= columns for found in placement.locators)
         if not located and not key <= columns:
-            fact = f"{model._meta.label}: {', '.join(names)} is unique on each shard alone."
+            fact = f"{model._meta.label}: {label} is unique on each shard alone."
             yield Finding("shardkit.W001", fact, hint, model)
 
 
-def _uniques(model: type[models.Model]) -> Iterator[tuple[str, ...]]:
+def _uniques(model: type[models.Model]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what is unique, as people call it, and the fields whose values are a part of it as they are."""
     for field in model._meta.local_fields:
         if field.unique and not field.primary_key:
-            yield (field.name,)
-    yield from (tuple(names) for names in model._meta.unique_together)
+            yield field.name, (field.name,)
+    yield from ((", ".join(names), tuple(names)) for names in model._meta.unique_together)
+    known = {field.name for field in model._meta.concrete_fields}
     for constraint in model._meta.constraints:
-        if isinstance(constraint, models.UniqueConstraint) and constraint.fields:
-            yield tuple(constraint.fields)
+        if isinstance(constraint, models.UniqueConstraint):
+            parts = [getattr(part, "name", "") for part in constraint.expressions]
+            plain = [name for name in parts if name in known]
+            yield ", ".join(constraint.fields) or constraint.name, (*constraint.fields, *plain)

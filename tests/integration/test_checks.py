@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core import checks
 from django.db import connection, connections, models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
@@ -351,6 +351,27 @@ def test_what_is_unique_on_each_shard_alone():
 
     assert ids(Account) == ["shardkit.W001", "shardkit.W001"]
     assert ids(Gadget) == ["shardkit.W002"]
+
+
+@isolate_apps("tests.shop")
+def test_a_unique_expression_holds_on_each_shard_alone_unless_the_shard_key_is_beside_it():
+    class Alias(Sharded):
+        shard_key = "customer"
+        customer = models.ForeignKey(Customer, models.CASCADE)
+        name = models.CharField(max_length=5)
+
+        class Meta:
+            app_label = "shop"
+            constraints = [
+                models.UniqueConstraint(Lower("name"), name="one_name_in_all"),
+                models.UniqueConstraint("customer", Lower("name"), name="one_name_for_each"),
+                models.UniqueConstraint(Lower("customer"), Lower("name"), name="one_name_for_some"),
+            ]
+
+    assert [
+        "shop.Alias: one_name_in_all is unique on each shard alone.",
+        "shop.Alias: one_name_for_some is unique on each shard alone.",
+    ] == [finding.fact for finding in findings(Alias)]
 
 
 @isolate_apps("tests.shop")
