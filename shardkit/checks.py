@@ -31,7 +31,7 @@ CATALOG_ERROR = "shardkit.E050"
 #: Replicas are read, and nothing carries the sessions of users.
 STICKY_WARNING = "shardkit.W003"
 #: Tasks of Celery say what they must see, and nobody listens.
-TASKS_WARNING = "shardkit.W004"
+TASKS_WARNING = "shardkit.W006"
 MIDDLEWARE = "shardkit.middleware.StickyPrimaryMiddleware"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -162,6 +163,12 @@ def test_every_check_has_its_entry_and_there_are_no_others() -> None:
     found = {check for path in (ROOT / "shardkit").rglob("*.py") for check in check_ids(path)}
 
     assert found == entries(REFERENCE / "checks.md")
+
+
+def test_every_check_has_one_entry() -> None:
+    listed = Counter(row[0] for row in table_rows(REFERENCE / "checks.md", "Check"))
+
+    assert [] == [check for check, times in listed.items() if times > 1]
 
 
 def check_ids(path: Path) -> list[str]:
