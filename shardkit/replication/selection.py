@@ -146,11 +146,17 @@ class _Rule:
         if self.includes is not None and not reading.position.includes(self.includes):
             return f"sticky until {self.includes}"
         lag = reading.behind + self.now - reading.taken
-        return f"lag {lag:.1f} s > {self.max_lag:g} s" if lag > self.max_lag else None
+        return f"lag {_more_than(self.max_lag, lag)} s > {self.max_lag:g} s" if lag > self.max_lag else None
 
     def freshness(self, reading: Reading) -> str:
         """Say how fresh a replica is that can be read."""
         return f"fresh ({(reading.behind or 0.0) + self.now - reading.taken:.1f} s behind)"
+
+
+def _more_than(limit: float, seconds: float) -> str:
+    """Write *seconds* so that the text, too, says more than *limit*."""
+    text = f"{seconds:.1f}"
+    return text if float(text) > limit else f"{seconds:.3g}"
 
 
 def _drawn(names: Sequence[Alias], weights: Mapping[Alias, float], chance: float) -> Alias:

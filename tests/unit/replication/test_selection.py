@@ -77,6 +77,12 @@ def test_how_far_a_replica_is_behind_includes_the_age_of_the_reading() -> None:
     assert "lag 0.9 s > 0.85 s; no reading yet" == reason(Need(max_lag=0.85))
 
 
+def test_what_is_too_far_behind_is_also_written_as_more_than_the_limit() -> None:
+    found(A, behind=0.0, age=0.03)
+
+    assert "lag 0.03 s > 0.001 s; no reading yet" == reason(Need(max_lag=0.001))
+
+
 def test_the_settings_say_how_far_behind_a_replica_may_be_at_most(settings: Any) -> None:
     found(A, behind=7.0)
     assert Role.REPLICA is choice().role
