@@ -79,7 +79,11 @@ def _run(cluster: Cluster, options: argparse.Namespace, screen: Screen, forgotte
         screen.line(opening.command_to_stay(options.engine))
     else:
         opening.explain(screen, guests, opening.command_to_open(options.port, forgotten), options.port)
-        screen.say("To let it read from replicas, set SHARDKIT_REPLICAS=1 for it, and beside it for:", apart=True)
+        screen.say(
+            "To let it read from replicas, write SHARDKIT_REPLICAS=1 before that command too, and in another terminal "
+            "keep the replicas up to date:",
+            apart=True,
+        )
         screen.line(opening.command_to_follow(forgotten))
     return 0
 

@@ -48,6 +48,11 @@ class Story:
         from testapp.demo.browsing import Visitor
 
         self._wait("a look at the replica", self._is_fresh)
+        self.screen.say(
+            "Below, '0.1 s behind' says: the replica has all that was committed on its primary until 0.1 s ago. While "
+            "nobody writes that is only the time since somebody looked, and somebody looks every 0.25 s.",
+            apart=True,
+        )
         ada, phone = Visitor("Ada"), Visitor("Ada's phone")
         for visitor in (ada, phone):
             visitor.get("/sign-in/")
@@ -55,7 +60,9 @@ class Story:
         self._step(1, "Ada reads the bookings", lambda: ada.get("/bookings/"))
         self._book(ada, plane)
         self._step(3, "Ada reads the bookings", lambda: ada.get("/bookings/"))
-        self._step(4, "Ada's phone does, which knows nothing of it", lambda: phone.get("/bookings/"))
+        self._demands_more(ada)
+        self._step(4, "Ada's phone reads them too, and has no such cookie", lambda: phone.get("/bookings/"))
+        self.screen.remark("It demands nothing, so a replica that lacks the booking is fresh enough for it.")
         self._catch_up(ada)
         self._step(5, "Ada reads the bookings", lambda: ada.get("/bookings/"))
         self._routes()
@@ -68,6 +75,15 @@ class Story:
         for name, token in ada.tokens():
             self.screen.remark(f"The cookie {name} says in {len(token)} bytes what her next pages must see:")
             self.screen.remark(f"position {_demanded(token, self.shard)} of {self.shard} or later.")
+        self.screen.remark(
+            "A position is how far a database has got with its commits, and the booking is one of these."
+        )
+
+    def _demands_more(self, ada: Visitor) -> None:
+        """Say what the cookie demands after a page that the primary has answered."""
+        wanted = ", ".join(str(_demanded(token, self.shard)) for _name, token in ada.tokens())
+        self.screen.remark("'sticky until': the replica has not got there yet, so the primary answers.")
+        self.screen.remark(f"What that has shown her must not vanish again: her cookie now demands position {wanted}.")
 
     def _step(self, number: int, title: str, visit: Callable[[], Answer]) -> None:
         with _reads(self.shard) as reads:
@@ -92,11 +108,13 @@ class Story:
                 return False
             if str(reading.position) != told:
                 told = str(reading.position)
-                self.screen.remark(f"{time.monotonic() - began:4.1f} s later: {replica} is at {told}")
+                self.screen.remark(f"{time.monotonic() - began:4.1f} s later: {replica} is at position {told}")
             return all(position is None or reading.position.includes(position) for position in demanded)
 
         wanted = ", ".join(str(position) for position in demanded)
-        self.screen.say(f"The replica follows; Ada's cookie demands {wanted}.", apart=True)
+        self.screen.say(
+            f"The replica follows, and has to get to position {wanted}, which Ada's cookie demands:", apart=True
+        )
         self._wait(f"position {wanted} on {replica}", has_followed)
 
     def _is_fresh(self) -> bool:
@@ -113,7 +131,9 @@ class Story:
         mine = self._mine()
         asked = {
             "mine = Booking.objects.filter(traveller=me)": mine,
-            "mine.replica(max_lag=0.001)": mine.replica(max_lag=0.001),
+            "mine.replica(max_lag=0.001)  # at most 1 ms behind, and nobody looks that often": mine.replica(
+                max_lag=0.001
+            ),
             "mine.primary()": mine.primary(),
         }
         for code, queryset in asked.items():

@@ -32,7 +32,7 @@ def command_to_open(port: int, forgotten: Sequence[str]) -> str:
 
 def command_to_follow(forgotten: Sequence[str]) -> str:
     """Return the command that copies the files of this demo to their replicas."""
-    return " ".join([*_environment(forgotten), _python(), "-m testapp replicate_sqlite --lag 2"])
+    return " ".join([*_environment(forgotten), "SHARDKIT_REPLICAS=1", _python(), "-m testapp replicate_sqlite --lag 2"])
 
 
 def _environment(forgotten: Sequence[str]) -> list[str]:

@@ -58,9 +58,9 @@ def read_from_replicas(cluster: Cluster, people: People, screen: Screen) -> None
     traveller = people.travellers[0]
     with following(cluster, traveller.shard) as environment:
         made = (
-            f"Each file has a copy, {LAG:g} s behind: manage.py replicate_sqlite"
+            f"Each file gets a replica, and manage.py replicate_sqlite copies what has changed every {LAG:g} s"
             if cluster.engine == "sqlite"
-            else f"A streaming standby follows {traveller.shard}, {LAG:g} s behind (recovery_min_apply_delay)"
+            else f"A standby follows {traveller.shard}, {LAG:g} s after each commit (recovery_min_apply_delay)"
         )
         screen.say(f"{made}. The site is started again, and its environment names the replicas:")
         for name, value in environment.items():

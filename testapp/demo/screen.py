@@ -44,7 +44,7 @@ class Screen:
 
     def chapter(self, title: str) -> None:
         """Begin a part of the story."""
-        self._write(f"\n{self._paint(title, 'bold')}  {self.seconds:.1f} s\n", flush=True)
+        self._write(f"\n{self._paint(title, 'bold')}  (after {self.seconds:.1f} s)\n", flush=True)
 
     def say(self, text: str, *, apart: bool = False) -> None:
         """Write a paragraph, *apart* from what is above."""

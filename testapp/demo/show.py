@@ -13,7 +13,7 @@ from django.db import connections
 from testapp.demo.clusters import DATABASE, Cluster
 from testapp.demo.questions import ask_all, turn_pages
 from testapp.demo.refusals import try_all
-from testapp.demo.replicas import read_from_replicas
+from testapp.demo.replicas import can_follow, read_from_replicas
 from testapp.demo.screen import Screen
 from testapp.demo.tour import Staff, tour
 from testapp.flights.dataset.arguments import Selection
@@ -51,6 +51,8 @@ def show(cluster: Cluster, selected: Selection, screen: Screen) -> Guests:
     screen.chapter("8. Replicas: a booking is seen at once, and then read from the replica")
     read_from_replicas(cluster, people, screen)
     screen.chapter("9. What lives where: manage.py shards --rows")
+    if can_follow(cluster):
+        screen.say("No database has a replica here: those of part 8 have ended with it.")
     call_command("shards", rows=True)
     screen.chapter("10. Every row of the files, compared with every database: manage.py verify_flights")
     call_command("verify_flights", months=_months(selected), source=selected.folder)
