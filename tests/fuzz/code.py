@@ -17,7 +17,7 @@ from typing import Any, Final
 from django.apps import apps
 from django.contrib.postgres import aggregates as postgres
 from django.db import models
-from django.db.models import expressions, functions
+from django.db.models import expressions, functions, lookups
 
 #: Whose models are called by their names alone.
 APPS: Final = ("shop", "nasty", "flights")
@@ -126,6 +126,7 @@ _OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
+    "/": operator.truediv,
 }
 
 
@@ -174,6 +175,7 @@ NAMES: Final[Mapping[str, Any]] = {
     **{name: vars(module)[name] for module in (postgres, functions) for name in vars(module) if name[0].isupper()},
     **{name: getattr(models, name) for name in models.__all__},
     "RawSQL": expressions.RawSQL,
+    **{name: getattr(lookups, name) for name in ("Exact", "GreaterThan", "In", "Range")},
     "ZoneInfo": zoneinfo.ZoneInfo,
 }
 

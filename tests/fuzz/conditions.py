@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Final
 
 from django.db.models import Model
@@ -126,13 +127,14 @@ class Draw:
             return Op(self.one("&&||^"), self.condition(model, depth - 1), self.condition(model, depth - 1))
         if depth and roll < 0.3:
             return Not(self.condition(model, depth - 1))
+        special = None
         if self.depth and roll < 0.42:
-            nested = self._nested(model)
-            if nested is not None:
-                return nested
-        if roll < 0.5:
-            return self._comparison_of_columns(model) or self._leaf(model)
-        return self._leaf(model)
+            special = self._nested(model)
+        elif roll < 0.5:
+            special = self._comparison_of_columns(model)
+        elif roll < 0.53:
+            special = self._by_hand(model)
+        return self._leaf(model) if special is None else special
 
     def _leaf(self, model: type[Model]) -> Call:
         path = self.path(model, (*PLAIN, *("bytes", "json") * (self.chance.random() < 0.1)))
@@ -168,6 +170,21 @@ class Draw:
         if left is None or right is None or _collation_of(left.column) != _collation_of(right.column):
             return None
         return Call("Q", (), ((left.name + self.one(("", "__gt", "__lte")), call("F", right.name)),))
+
+    def _by_hand(self, model: type[Model]) -> Any:
+        """Draw a lookup that is made by hand, whose values Django sends as they are."""
+        path = self.path(model, ("int",))
+        if path is None or path.column.name == "huge":
+            return None
+        column, value = call("F", path.name), self.value(path.column)
+        return self.one(
+            (
+                call("Exact", column, self.one((value, float(value), Decimal(value), str(value)))),
+                call("In", column, [str(value), str(self.value(path.column))]),
+                call("In", column, [float(value), self.value(path.column)]),
+                call("GreaterThan", column, float(value)),
+            )
+        )
 
     # Subqueries.
 

@@ -30,14 +30,12 @@ class Drawing(Draw):
         if path is None:
             return None
         column, kind = call("F", path.name), path.column.kind
-        if path.column.name == "huge":
-            return column, kind
-        if kind == "decimal":
-            return self.one(
-                (column, call("Coalesce", column, call("Value", Decimal("0.5"))), Op("+", column, column))
-            ), kind
+        if kind == "decimal" and path.column.name != "huge":
+            return self._decimal(column), kind
+        if kind == "int" and self.maybe(0.15):
+            return self._times(column)
         other = self.path(model, (kind,)) or path
-        if other.column.name == "huge" or other.column.refers_to or path.column.refers_to:
+        if "huge" in {path.column.name, other.column.name} or other.column.refers_to or path.column.refers_to:
             return column, kind
         return self.one(
             (
@@ -52,6 +50,38 @@ class Drawing(Draw):
                 self._case(model, column, call("Value", 0 if kind == "int" else 0.5)),
             )
         ), kind
+
+    def _decimal(self, column: Any) -> Any:
+        forms = [column, call("Coalesce", column, call("Value", Decimal("0.5"))), Op("+", column, column)]
+        if VENDOR != "sqlite":  # whose quotients are floats
+            digits = call("DecimalField", max_digits=40, decimal_places=12)
+            quotient = Op("/", column, call("Value", self.one((3, 7, 1000))))
+            forms.append(call("ExpressionWrapper", quotient, output_field=digits))
+        return self.one(forms)
+
+    def _times(self, column: Any) -> tuple[Any, str]:
+        """Multiply by what Python calls equal, and a database does not."""
+        factor, kind = self.one(((1, "int"), (1.0, "float"), (Decimal("1.0"), "decimal"), (Decimal("1.50"), "decimal")))
+        return Op("*", column, call("Value", factor)), kind
+
+    def told(self, model: type[Model]) -> tuple[Any, str] | None:
+        """Draw what is written by somebody else than Django, or is taken for what somebody says."""
+        path = self.path(model, PLAIN)
+        if path is None:
+            return None
+        column, kind = call("F", path.name), path.column.kind
+        if path.column.refers_to or path.column.name == "huge":
+            return call("RawSQL", "(2 + 3)", (), call("IntegerField")), "int"
+        if kind in {"int", "decimal", "float"} and self.maybe(0.5):
+            return call("Func", column, function="ABS"), kind
+        if kind == "text" and self.maybe(0.4):
+            return call("ExpressionWrapper", column, output_field=call("CharField")), kind
+        return call("Func", column, template="(%(expressions)s)"), kind
+
+    def constant(self, model: type[Model]) -> tuple[Any, str]:
+        del model
+        value, kind = self.one(((1, "int"), (2.0, "float"), ("a", "text"), (Decimal("1.50"), "decimal")))
+        return call("Value", value), kind
 
     def _case(self, model: type[Model], then: Any, default: Any) -> Call:
         condition = Draw(self.data, self.chance, self.singly, 0).condition(model, 1)
@@ -155,8 +185,10 @@ class Drawing(Draw):
             return call("Count", name, **options), "int"
         if roll < 0.6:
             path = self.path(model, ORDERED, own=0.6)
+            options.pop("distinct", None)
+            if self.maybe(0.2) and (found := self.one((Drawing.number, Drawing.text, Drawing.told))(self, model)):
+                return call(self.one(("Min", "Max")), found[0], **options), found[1]
             if path is not None:
-                options.pop("distinct", None)
                 return call(self.one(("Min", "Max")), path.name, **options), path.column.kind
         return self._arithmetic(model, options)
 
@@ -183,7 +215,13 @@ class Drawing(Draw):
             if self.maybe(0.2):
                 options["default"] = 0
             inner: Any = Op("*", call("F", of), 2) if kind == "int" and self.maybe(0.3) else of
+            if kind == "decimal" and self.maybe(0.3):
+                inner = self._decimal(call("F", of))
+            if kind == "int" and self.maybe(0.2):
+                inner, kind = self._times(call("F", of))
             return call("Sum", inner, **options), kind
+        if kind == "decimal" and self.maybe(0.3):
+            return call("Avg", self._decimal(call("F", of)), **options), kind
         return call("Avg", of, **options), "decimal" if kind == "decimal" else "inexact"
 
     def over_aggregates(self, model: type[Model]) -> tuple[Any, str] | None:
@@ -232,5 +270,7 @@ _EXPRESSIONS: Final = (
         Drawing.truth,
         Drawing.scalar,
         Drawing.window,
+        Drawing.told,
+        Drawing.constant,
     ),
 )

@@ -149,7 +149,7 @@ def groups(draw: Drawing, model: type[Model]) -> Chain:
             name = draw.name()
             named[name] = found[0]
             draw.annotated[name] = found[1]
-    if not names and not named:
+    if draw.maybe(0.05) or not (names or named):
         names.append("pk")
     chain = chain.then("values", *names, **named)
     chain = _aggregated(draw, chain, model)
@@ -308,6 +308,9 @@ def raw_parts(draw: Drawing, model: type[Model]) -> Chain:
         )
     )
     if draw.maybe(0.3):
+        path = draw.path(model, PLAIN, own=0.3)
+        return chain.then("extra", order_by=[*([] if path is None else [path.name]), "pk"])
+    if draw.maybe(0.4):
         return chain.then("extra", where=[f"{sql} > 1"])
     return chain.then("annotate", x=call("RawSQL", sql, ()))
 
@@ -340,5 +343,5 @@ _WEIGHTS: Final[Mapping[str, int]] = {
     "totals": 10,
     "combined": 5,
     "filtered relations": 2,
-    "raw parts": 1,
+    "raw parts": 2,
 }

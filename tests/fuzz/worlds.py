@@ -67,10 +67,13 @@ _SHOP: Final = World(
 )
 _NASTY: Final = World(
     "nasty",
-    (nasty.Tone, nasty.Shelf, nasty.Box, nasty.Thing, nasty.Mark, nasty.Spot, nasty.Pebble),
+    (
+        *(nasty.Tone, nasty.Shelf, nasty.Box, nasty.Thing, nasty.Mark, nasty.Spot, nasty.Pebble),
+        *(nasty.Floor, nasty.Stair, nasty.Tread, nasty.Locker, nasty.Choir),
+    ),
     (
         *(nasty.Thing, nasty.Thing, nasty.Thing, nasty.Thing, nasty.Mark, nasty.Mark, nasty.Box, nasty.Spot),
-        *(nasty.Pebble, nasty.Tone, nasty.Shelf),
+        *(nasty.Pebble, nasty.Tone, nasty.Shelf, nasty.Floor, nasty.Stair, nasty.Tread, nasty.Locker, nasty.Choir),
     ),
 )
 _FLIGHTS: Final = World(
