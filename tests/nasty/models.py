@@ -8,7 +8,7 @@ from typing import Final
 from django.db import models
 from django.db.models import Count, OuterRef, Q, Subquery, Window
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import RowNumber
+from django.db.models.functions import Rank
 
 from shardkit.models import ReferenceModel, ShardedModel, ShardKeyCharField
 
@@ -112,7 +112,7 @@ class Floor(ShardedModel):
     level = models.IntegerField()
 
     class Meta:
-        ordering = [Window(RowNumber(), order_by=["-level", "pk"])]
+        ordering = [Window(Rank(), order_by=["-level", "pk"])]
 
 
 class Stair(ShardedModel):
