@@ -42,6 +42,8 @@ FORKS_WITHIN: Final = 0.1
 #: Seconds after which a replica that lacks the newest sample is looked at again; the next time that is longer.
 LOOKS_AGAIN: Final = 0.005
 GROWS_BY: Final = 3.0
+#: Why it is not known how far behind a replica is that was so from the beginning.
+LACKS_ALL: Final = "it lacks what its primary had when that was first asked"
 
 
 class _Group:
@@ -168,6 +170,8 @@ class _Follower(Watcher):
         is_there = newest is None or (found is not None and found.includes(newest.position))
         self._misses = 0 if is_there else self._misses + 1
         behind = None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
+        if not why and behind is None and newest is not None:
+            why = LACKS_ALL
         reading = Reading(found, state.life, taken, behind, state.is_replica, why)
         if self.group.keep(partial(readings.note, self.alias, reading)):
             health.succeeded(self.alias)

@@ -86,6 +86,31 @@ def choose(
     return Choice(alias, Role.REPLICA, rule.freshness(fresh[alias]), fresh[alias].life)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a replica stands for a caller who has written and seen nothing."""
+
+    replica: Alias
+    may_read: bool
+    why: str
+    #: How far it certainly is; None when that is not known.
+    position: Position | None
+
+
+def standings(primary: Alias, *, now: Callable[[], float] = time.monotonic) -> list[Standing]:
+    """Say of each replica of *primary* whether it may be read, and why."""
+    settings = conf.get_settings()
+    most = settings.max_lags.get(primary, settings.max_lag)
+    rule = _Rule(None, most, oldest(settings.lag_interval), now(), frozenset())
+    found = []
+    for alias in settings.replicas.get(primary, ()):
+        reading = readings.latest(alias)
+        why = why_lost(alias, reading, rule.now, rule.max_age) or rule.why_not(alias, reading)
+        fresh = rule.freshness(reading) if why is None and reading is not None else ""
+        found.append(Standing(alias, why is None, why or fresh, reading.position if reading else None))
+    return found
+
+
 def are_lost(primary: Alias, *, now: Callable[[], float] = time.monotonic) -> bool:
     """Say whether none of the replicas of *primary* answers, so that it takes over all their reads."""
     settings = conf.get_settings()

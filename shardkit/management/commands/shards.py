@@ -12,12 +12,13 @@ from django.db import DatabaseError
 from shardkit import conf
 from shardkit.management.coordinating import coordinate
 from shardkit.management.copies import Difference, copied_models, differences, repair
+from shardkit.management.replicas import ReplicaStatus, replica_statuses
 from shardkit.management.status import ClusterStatus, DatabaseStatus, cluster_status
 from shardkit.management.tabulating import counted, table
 
 
 class Command(BaseCommand):
-    """Shows the topology, the shard map and the state of every database; or sets up the coordinator, or the copies."""
+    """Shows the state of every database and the shard map, or the replicas; sets up the coordinator, or the copies."""
 
     help = (
         "Shows every database of the cluster: its buckets, rows and missing migrations. Exits with 1 when a database "
@@ -30,9 +31,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "action",
             nargs="?",
-            choices=["coordinator", "copies"],
+            choices=["coordinator", "copies", "replicas"],
             help="In place of showing all that: coordinator creates or updates the tables of "
-            "SHARDKIT['GATHER_COORDINATOR'], and copies says which reference rows differ from those of default.",
+            "SHARDKIT['GATHER_COORDINATOR'], copies says which reference rows differ from those of default, and "
+            "replicas says how far behind each replica is, and whether it is read.",
         )
         parser.add_argument(
             "--repair", action="store_true", help="With copies: makes every copy what default has, row by row."
@@ -50,6 +52,8 @@ class Command(BaseCommand):
                 self._coordinate()
             case "copies":
                 self._compare_copies(mends=options["repair"])
+            case "replicas":
+                self._show_replicas(as_json=options["as_json"])
             case _:
                 self._show_all(options)
 
@@ -77,6 +81,21 @@ class Command(BaseCommand):
             self.stdout.write(f"{difference}{': mended' if mended else ''}.")
         if found and not mended:
             raise CommandError("Copies differ from default. `manage.py shards copies --repair` makes them like it.")
+
+    def _show_replicas(self, *, as_json: bool) -> None:
+        """Say how each replica stands."""
+        found = replica_statuses()
+        if as_json:
+            self.stdout.write(json.dumps([status.as_dict() for status in found], indent=2))
+        elif found:
+            cells = [(each.primary, each.replica, _use(each), each.why, each.position) for each in found]
+            self.stdout.write(table(("primary", "replica", "read", "why", "position"), cells))
+        else:
+            self.stdout.write("SHARDKIT names no replicas.")
+        if not conf.get_settings().reads_replicas:
+            self.stderr.write("No replica is read, since REPLICA_READS is False.")
+        if not all(status.is_read for status in found):
+            sys.exit(1)
 
     def _show_all(self, options: dict[str, Any]) -> None:
         status = cluster_status(count_rows=options["count_rows"], workers=conf.get_settings().migrate_workers)
@@ -127,6 +146,10 @@ def _line(each: DatabaseStatus) -> tuple[object, ...]:
         _state(each),
         each.place,
     )
+
+
+def _use(each: ReplicaStatus) -> str:
+    return "yes" if each.is_read else "no"
 
 
 def _state(each: DatabaseStatus) -> str:
