@@ -187,15 +187,18 @@ def _is_mistaken(code: Chain, rows: Rows, plain: Answer) -> bool:
     if query.group_by is None:
         return "?" in query.order_by
     every: Any = _unsliced(plain.queryset)
+    with on_plain_database():
+        kept = {told(row) for row in every._chain()}
     every.query.distinct = False
     with on_plain_database():
-        found = {told(row) for row in every}
+        found = {told(row) for row in every._chain()}
     ways = [exactly, *_leniently(code)]
 
     def are_there(some: Rows) -> bool:
         return all(row in found or any(alike(row, other) for alike in ways for other in found) for row in some)
 
-    is_short = not query.is_sliced and len(set(plain.rows)) < len(found) == len(set(rows))
+    low, high = (query.low_mark, query.high_mark) if query.is_sliced else (0, None)
+    is_short = len(kept) < len(found) and len(set(rows)) == len(range(len(found))[low:high])
     return are_there(rows) and (is_short or _is_twice(plain) or not are_there(plain.rows))
 
 
