@@ -11,6 +11,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models.expressions import ColPairs
+
 from shardkit.vendors.registry import vendor_of
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class DistinctGroups:
         query: Any
         connection: Any
         qualify: Any
+        select: Any
         _meta_ordering: Any
 
     #: The names of columns behind those that Django selects, which are sorted by and so make rows distinct.
@@ -36,9 +39,14 @@ class DistinctGroups:
     def pre_sql_setup(self, with_col_aliases: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's signature
         """Prepare the statement: as one whose groups are filtered from outside, by a condition that all meet."""
         extra_select, order_by, group_by = super().pre_sql_setup(with_col_aliases)  # type: ignore[misc]
-        if group_by and are_mistaken(self) and not self.qualify and not (self._meta_ordering and extra_select):
+        if group_by and are_mistaken(self) and not (self.qualify or self._names_twice(extra_select)):
             self.qualify = _All()
         return extra_select, order_by, group_by
+
+    def _names_twice(self, extra_select: Any) -> bool:
+        """Say whether the subquery would have columns of one name: Django gives those of a composite key none."""
+        composite = any(isinstance(expression, ColPairs) for expression, _, _ in self.select)
+        return composite or bool(self._meta_ordering and extra_select)
 
     def get_qualify_sql(self) -> tuple[list[str], list[Any]]:
         """Select the distinct rows around the subquery, with all that they are sorted by, as Django does without it."""

@@ -249,6 +249,8 @@ def _unsliced(queryset: Any) -> Any:
 
 def _same_class(shards: Exception, plain: Exception) -> bool:
     """Say whether both failed alike; what no database can do, shardkit may refuse first."""
+    if "prefix_references" in str(shards):
+        return True  # Django cannot order by a relation whose model is ordered by a window
     if isinstance(plain, RuntimeError):
         return True  # Django took columns for others: it cannot join related rows to rows filtered by a window
     return type(shards) is type(plain) or isinstance(shards, ShardkitError)

@@ -53,7 +53,7 @@ class Drawing(Draw):
 
     def _decimal(self, column: Any) -> Any:
         forms = [column, call("Coalesce", column, call("Value", Decimal("0.5"))), Op("+", column, column)]
-        if VENDOR != "sqlite":  # whose quotients are floats
+        if VENDOR == "postgresql":  # SQLite's are floats, and MariaDB rounds them where its plan keeps groups
             digits = call("DecimalField", max_digits=40, decimal_places=12)
             quotient = Op("/", column, call("Value", self.one((3, 7, 1000))))
             forms.append(call("ExpressionWrapper", quotient, output_field=digits))

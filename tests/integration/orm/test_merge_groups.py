@@ -380,6 +380,7 @@ def test_quotients_have_all_their_digits(case: Callable[[Any], Any], divisor: in
     grouped=lambda: Room.objects.order_by().values("pk").annotate(n=Count("name")),
     grouped_and_filtered=lambda: Room.objects.values("pk").annotate(n=Count("name")).filter(n=1).order_by("pk"),
     annotated=lambda: Room.objects.annotate(n=Count("name")).order_by("pk"),
+    grouped_distinct=lambda: Room.objects.order_by().values("tenant", "pk").annotate(n=Count("*")).distinct(),
     both_columns=lambda: Room.objects.values("tenant", "number").annotate(n=Max("name")).order_by("pk"),
     one_column=lambda: Room.objects.values("number").annotate(n=Count("tenant"), m=Max(F("tenant") + 1)),
 )
