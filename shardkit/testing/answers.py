@@ -63,10 +63,13 @@ def exactly(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def nearly(tolerance: float = TOLERANCE, *, folding: bool = False, decimals: bool = False) -> Alike:
-    """Take floats for the same that are relatively so near, and with *folding* texts that many collations call equal.
+def nearly(
+    tolerance: float = TOLERANCE, *, folding: bool = False, digits: bool = False, decimals: bool = False
+) -> Alike:
+    """Take floats for the same that are relatively so near.
 
-    Which of the equal texts stands for its group is unspecified. *decimals* may be near too where a vendor computes
+    Which of several equal values stands for its group is unspecified: with *folding* texts are the same that many
+    collations call equal, and with *digits* decimals of one value. *decimals* may be near too where a vendor computes
     them as floats, as MariaDB does deviations.
     """
     numbers = ("float", "Decimal") if decimals else ("float",)
@@ -80,9 +83,14 @@ def nearly(tolerance: float = TOLERANCE, *, folding: bool = False, decimals: boo
             return False
         if left[:1] == right[:1] and left[0] in numbers:
             return _near(float(left[1]), float(right[1]), tolerance)
-        return all(map(alike, left, right))
+        return (digits and _are_one_number(left, right)) or all(map(alike, left, right))
 
     return alike
+
+
+def _are_one_number(left: Any, right: Any) -> bool:
+    """Say whether two decimals differ in nothing but how many zeros they end with."""
+    return left[:1] == right[:1] == ("Decimal",) and Decimal(left[1]) == Decimal(right[1])
 
 
 def _near(left: float, right: float, tolerance: float) -> bool:

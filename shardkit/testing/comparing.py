@@ -63,5 +63,5 @@ def ways_to_compare(query: Any, tolerance: float) -> list[Alike]:
     # One of several equal values stands for all of them.
     grouped = query.combinator or any(found.distinct or found.group_by for found in queries)
     if grouped or any(isinstance(part, (Min, Max)) for part in parts):
-        ways.append(nearly(tolerance, folding=True, decimals=spread))
+        ways.append(nearly(tolerance, folding=True, digits=True, decimals=spread))
     return ways

@@ -263,8 +263,9 @@ def _leniently(code: Chain) -> list[Alike]:
     spread = bool(named & {"StdDev", "Variance"})
     if named & _SUMS:
         found.append(nearly(decimals=spread))
-    if named & _REPRESENTATIVES and (VENDOR == "mysql" or code.model in _CASELESS):
-        found.append(nearly(folding=True, decimals=spread))
+    if named & _REPRESENTATIVES:
+        folding = VENDOR == "mysql" or code.model in _CASELESS
+        found.append(nearly(folding=folding, digits=True, decimals=spread))
     return found
 
 
