@@ -20,6 +20,8 @@ def test_decimals_of_one_value_stand_for_each_other_in_groups_only(left: str, ri
     assert not exactly(row, other)
 
 
-@pytest.mark.parametrize("right", [Decimal("0.50000000000000001"), 0.5, "0.5", Decimal("NaN")])
+@pytest.mark.parametrize(
+    "right", [Decimal("0.50000000000000001"), 0.5, "0.5", Decimal("NaN")], ids=["near", "float", "text", "nan"]
+)
 def test_other_values_stand_for_none(right: object) -> None:
     assert not nearly(digits=True)(canonical((Decimal("0.5"),)), canonical((right,)))
