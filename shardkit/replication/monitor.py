@@ -53,7 +53,7 @@ class _Group:
         self.primary, self.replicas = primary, replicas
         self.stopped = Event()
         self.asked = time.monotonic()
-        self.is_lost = False
+        self.is_lost, self.lost_at = False, 0.0
         self._guard = Lock()
         self.followers = [_Follower(alias, self) for alias in replicas]
         self.watchers: list[Watcher] = [_Source(primary, self), *self.followers]
@@ -93,12 +93,19 @@ class _Group:
         whys = [why_lost(alias, readings.latest(alias), now, max_age) for alias in self.replicas]
         is_lost = all(why is not None for why in whys)
         with self._guard:
-            was_lost, self.is_lost = self.is_lost, is_lost
-        if is_lost and not was_lost:
+            was_lost, self.is_lost = self.is_lost, is_lost or (self.is_lost and not self._has_answered())
+            if self.is_lost and not was_lost:
+                self.lost_at = now
+        if self.is_lost and not was_lost:
             told = "; ".join(f"{alias}: {why}" for alias, why in zip(self.replicas, whys, strict=True))
             logger.error("All replicas of %s are lost (%s).", self.primary, told, extra={"alias": self.primary})
-        elif was_lost and not is_lost:
+        elif was_lost and not self.is_lost:
             logger.info("A replica of %s answers again.", self.primary, extra={"alias": self.primary})
+
+    def _has_answered(self) -> bool:
+        """Say whether a replica has answered since they were lost; that a ban is over says nothing of that."""
+        found = map(readings.latest, self.replicas)
+        return any(reading is not None and reading.taken > self.lost_at for reading in found)
 
 
 class _Source(Watcher):
