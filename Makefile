@@ -8,7 +8,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Python's checks for developers, but for those of its memory, which cost a tenth of the time.
+# Python's checks for developers, but for those of its memory, which only slow it down.
 PYTEST := PYTHONMALLOC=pymalloc $(BIN)/python -X dev -m pytest $(ARGS)
 
 # The first Python that is new enough; PYTHON=/path/to/python names another one.
