@@ -9,7 +9,10 @@ from collections.abc import Iterable
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 from testapp.flights.models import Booking, Flight
 from tests import fix_site
@@ -41,11 +44,18 @@ class Staff:
         box.send_keys(text)
 
     def click(self, selector: str) -> None:
-        self.browser.find_element(By.CSS_SELECTOR, selector).click()
+        """Click what leads to another page."""
+        self._leave_by(self.browser.find_element(By.CSS_SELECTOR, selector))
 
     def follow(self, text: str) -> None:
         """Follow the first link with this *text*."""
-        self.browser.find_element(By.LINK_TEXT, text).click()
+        self._leave_by(self.browser.find_element(By.LINK_TEXT, text))
+
+    def _leave_by(self, what: WebElement) -> None:
+        """Click *what*, and wait until the page is another one: that of before may still be read otherwise."""
+        page = self.browser.find_element(By.TAG_NAME, "html")
+        what.click()
+        WebDriverWait(self.browser, 60).until(staleness_of(page))
 
     def choose(self, title: str, text: str) -> None:
         """Choose the filter called *text*, of those below *title*."""
