@@ -33,7 +33,10 @@ def is_opaque(node: Any) -> bool:
     if kind is Func or not _is_known(kind.__module__):
         return True
     told = getattr(node, "extra", None)
-    return isinstance(told, dict) and not _TOLD.isdisjoint(told)
+    if isinstance(told, dict) and not _TOLD.isdisjoint(told):
+        return True
+    # Since Django 6.1 a subquery keeps what it is told in its own attribute.
+    return getattr(node, "template", None) != getattr(kind, "template", None)
 
 
 @cache
