@@ -24,7 +24,7 @@ def read(reading: Reading, run: Callable[[], Any], note: Callable[[], None], *, 
         answer = _tried(reading, run)
         if not is_streamed:
             note()
-    except BaseException:
+    except BaseException:  # Ctrl-C too: whatever ends the statement, another read may have its place
         reading.end()
         raise
     if is_streamed:

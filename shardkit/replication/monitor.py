@@ -177,7 +177,7 @@ class _Follower(Watcher):
         is_there = newest is None or (found is not None and found.includes(newest.position))
         self._misses = 0 if is_there else self._misses + 1
         behind = None if found is None or self._compared.why_not else readings.behind(self.group.primary, found, taken)
-        if not why and behind is None and newest is not None:
+        if not why and found is not None and behind is None and newest is not None:
             why = LACKS_ALL
         reading = Reading(found, state.life, taken, behind, state.is_replica, why)
         if self.group.keep(partial(readings.note, self.alias, reading)):

@@ -155,7 +155,7 @@ class Comparison:
             self._has_tables = True
         try:
             copy_tables(models, self.alias)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what was not copied is to be copied the next time
             self.written.note_all()
             raise
 
