@@ -73,8 +73,7 @@ def choose(
     fresh: dict[Alias, Reading] = {}
     whys: dict[str, None] = {}
     for alias in replicas:
-        found = readings.latest(alias)
-        why = why_lost(alias, found, rule.now, rule.max_age) or rule.why_not(alias, found)
+        found, why = rule.judged(alias)
         if why is not None:
             whys[why] = None
         elif found is not None:
@@ -104,8 +103,7 @@ def standings(primary: Alias, *, now: Callable[[], float] = time.monotonic) -> l
     rule = _Rule(None, most, oldest(settings.lag_interval), now(), frozenset())
     found = []
     for alias in settings.replicas.get(primary, ()):
-        reading = readings.latest(alias)
-        why = why_lost(alias, reading, rule.now, rule.max_age) or rule.why_not(alias, reading)
+        reading, why = rule.judged(alias)
         fresh = rule.freshness(reading) if why is None and reading is not None else ""
         found.append(Standing(alias, why is None, why or fresh, reading.position if reading else None))
     return found
@@ -154,6 +152,11 @@ class _Rule:
     max_age: float
     now: float
     exclude: frozenset[Alias]
+
+    def judged(self, alias: Alias) -> tuple[Reading | None, str | None]:
+        """Return what is known of the replica *alias*, and why it cannot be read; None if it can."""
+        found = readings.latest(alias)
+        return found, why_lost(alias, found, self.now, self.max_age) or self.why_not(alias, found)
 
     def why_not(self, alias: Alias, reading: Reading | None) -> str | None:
         """Say why the replica *alias*, which answers, cannot be read; None if it can."""
